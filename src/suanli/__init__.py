@@ -1,0 +1,32 @@
+"""suanli (算力): an AI service from tokens to watts to returns in one run, every number with formula, source and band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from suanli.catalog import Catalog
+    from suanli.chain import run
+    from suanli.result.run import Result
+    from suanli.scenario import Scenario, load
+
+__all__ = ["Catalog", "Result", "Scenario", "load", "run"]
+
+_HOMES = {
+    "Catalog": "suanli.catalog",
+    "Result": "suanli.result.run",
+    "Scenario": "suanli.scenario",
+    "load": "suanli.scenario",
+    "run": "suanli.chain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used, so that `import suanli` costs nothing."""
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'suanli' has no attribute {name!r}")

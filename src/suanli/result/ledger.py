@@ -53,6 +53,10 @@ class Ledger:
         self._put(Value(name, value, unit, value, value, "given", origin=origin), value)
         return value
 
+    def label(self, name: str, text: str, origin: str) -> None:
+        """Record a value that is not a number: an id, a mode."""
+        self._put(Value(name, None, basis="given", origin=origin, text=text), float("nan"))
+
     def fact(self, name: str, row: CatalogueRow) -> Samples | float:
         """Record a catalogue row under `name`; return its samples in coherent units."""
         low, high = row.band

@@ -1,0 +1,293 @@
+"""From tokens a day to systems: demand, model, chips, serving capacity, fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suanli import units
+from suanli.chain.facts import Facts
+from suanli.demand import TokenDemand, token_demand
+from suanli.errors import InfeasibleError, ScenarioError
+from suanli.hardware import Chip, System
+from suanli.llm import Model, from_config, kv_bytes_per_token, parameters, weight_bytes
+from suanli.serving import (
+    Decode,
+    Engine,
+    Formats,
+    Layout,
+    Prefill,
+    decode,
+    decode_work,
+    exchange,
+    fleet_size,
+    formats_for,
+    layout_problems,
+    prefill,
+    prefill_work,
+    ttft_s,
+)
+
+if TYPE_CHECKING:
+    from suanli.scenario import Scenario
+    from suanli.scenario.schema import Pool
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The service as facility and money see it. Node and chip counts are means over the day unless said otherwise."""
+
+    chip: Chip
+    system: System
+    nodes: Array
+    chips: Array
+    prefill_chips: Array
+    decode_chips: Array
+    installed_systems: Array
+    prefill_load: ArrayLike
+    decode_load: ArrayLike
+    input_tokens_per_s: ArrayLike
+    output_tokens_per_s: ArrayLike
+
+
+@dataclass(frozen=True, slots=True)
+class _Deployment:
+    """Model on chips: formats and the two layouts (the same one where phases share chips)."""
+
+    model: Model
+    chip: Chip
+    formats: Formats
+    prefill: Layout
+    decode: Layout
+    shared: bool
+
+
+def service(scenario: Scenario, facts: Facts) -> Service:
+    """Record demand, model, serving and fleet, and return the fleet.
+
+    Raises:
+        ScenarioError: a layout that cannot be.
+        InfeasibleError: weights or the objective do not fit.
+    """
+    demand = _demand(scenario, facts)
+    deployment = _deployment(scenario, facts)
+    system = facts.system(facts.system_id(deployment.chip.id, scenario.serving.system), deployment.chip)
+    engine = _engine(scenario, facts)
+    _model_metrics(scenario, facts, deployment)
+    filled, running = _capacity(scenario, facts, deployment, engine, demand)
+    return _fleet(scenario, facts, deployment, system, demand, filled, running)
+
+
+def _demand(scenario: Scenario, facts: Facts) -> TokenDemand:
+    given, book = scenario.demand, facts.ledger
+    for name in ("input_tokens_per_day", "output_tokens_per_day", "mean_context_tokens", "mean_input_tokens", "mean_output_tokens"):
+        if (value := getattr(given, name)) is not None:
+            book.given(f"demand.{name}", value, "tok")
+    book.given("demand.cache_hit_share", given.cache_hit_share)
+    found = token_demand(
+        given.input_tokens_per_day,
+        given.output_tokens_per_day,
+        given.cache_hit_share,
+        mean_context_tokens=given.mean_context_tokens,
+        mean_input_tokens=given.mean_input_tokens,
+        mean_output_tokens=given.mean_output_tokens,
+    )
+    for name in ("input_tokens", "output_tokens", "context_tokens", "requests_per_day", "prefill_tokens_per_s", "decode_tokens_per_s"):
+        book.derive(f"demand.{name}", getattr(found, name))
+    return found
+
+
+def _deployment(scenario: Scenario, facts: Facts) -> _Deployment:
+    serving = scenario.serving
+    model = from_config(facts.catalog.model(scenario.llm.id))
+    facts.ledger.label("llm.id", model.id, f"models/{model.id}")
+    chip = facts.chip(serving.chip)
+    facts.ledger.label("chip.id", chip.id, f"chips/{chip.id}")
+    pools = {"replica": serving.replica} if serving.replica else {"prefill": serving.prefill, "decode": serving.decode}
+    layouts = {name: _layout(pool) for name, pool in pools.items() if pool is not None}
+    problems = [f"serving.{name}: {line}" for name, layout in layouts.items() for line in layout_problems(model, layout)]
+    if problems:
+        raise ScenarioError(problems)
+    formats = formats_for(model, chip, scenario.llm.weights_dtype)
+    for change in formats.changes:
+        facts.ledger.warn(change)
+    first, last = next(iter(layouts.values())), list(layouts.values())[-1]
+    return _Deployment(model, chip, formats, first, last, shared=serving.mode == "aggregated")
+
+
+def _layout(pool: Pool) -> Layout:
+    return Layout(pool.chips, pool.tp, pool.ep)
+
+
+def _engine(scenario: Scenario, facts: Facts) -> Engine:
+    names = (
+        "prefill_compute_efficiency decode_compute_efficiency memory_efficiency link_efficiency prefill_overlap "
+        "decode_overlap step_overhead memory_reserve_share"
+    ).split()
+    values = [facts.assume("serving", name) for name in names]
+    return Engine(*values, facts.assume("serving", "expert_imbalance", scenario.serving.expert_imbalance))
+
+
+def _model_metrics(scenario: Scenario, facts: Facts, deployment: _Deployment) -> None:
+    book, model = facts.ledger, deployment.model
+    count = parameters(model)
+    book.derive("llm.parameters_total", float(count.total))
+    book.derive("llm.parameters_active", float(count.active_without_input_embedding))
+    book.derive("llm.weight_bytes", weight_bytes(model, deployment.formats.weights).total)
+    book.label("llm.kv_dtype", scenario.llm.kv_dtype, "scenario")
+    book.derive("llm.kv_bytes_per_token", kv_bytes_per_token(model, scenario.llm.kv_dtype))
+
+
+def _capacity(
+    scenario: Scenario, facts: Facts, deployment: _Deployment, engine: Engine, demand: TokenDemand
+) -> tuple[Prefill, Decode]:
+    book, model, chip, formats = facts.ledger, deployment.model, deployment.chip, deployment.formats
+    book.given("serving.prefill_chips", deployment.prefill.chips)
+    book.given("serving.decode_chips", deployment.decode.chips)
+    hit = scenario.demand.cache_hit_share
+    before = prefill_work(model, chip, deployment.prefill, formats, demand.input_tokens, hit)
+    filled = prefill(before, engine)
+    tokens_a_step, drafted = 1.0, 0.0
+    if scenario.llm.mtp:
+        if model.mtp is None:
+            raise ScenarioError([f"llm.mtp: {model.id} has no multi-token prediction layer; remove llm.mtp"])
+        drafted = 1.0
+        tokens_a_step = 1.0 + facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance)  # type: ignore[assignment]
+    work = decode_work(
+        model, chip, deployment.decode, formats, demand.context_tokens, scenario.llm.kv_dtype, mtp=scenario.llm.mtp
+    )
+    tpot = scenario.serving.slo.tpot
+    batch = scenario.serving.batch_per_chip
+    if tpot is not None:
+        book.given("serving.slo_tpot", tpot, "s")
+    stolen = demand.input_tokens * (1.0 - hit) / filled.tokens_per_s / demand.output_tokens if deployment.shared else 0.0
+    running = decode(
+        work,
+        engine,
+        chip,
+        deployment.decode,
+        tpot_s=tpot,
+        batch=batch,
+        tokens_per_step=tokens_a_step,
+        drafted_per_step=drafted,
+        prefill_s_per_output_token=stolen,
+    )
+    _refuse(deployment, running, tpot, batch)
+    _serving_metrics(facts, deployment, before.peak_s, work.peak_s, filled, running, tokens_a_step)
+    book.derive("serving.kv_bytes_per_sequence", np.asarray(work.kv_bytes_per_sequence) * deployment.decode.tp)
+    return filled, running
+
+
+def _refuse(deployment: _Deployment, running: Decode, tpot: float | None, batch: float | None) -> None:
+    layout, chip, fit = deployment.decode, deployment.chip, running.fit
+    weights, room = _nominal(fit.weights_bytes), _nominal(chip.memory_bytes) - _nominal(fit.reserve_bytes)
+    if _nominal(fit.kv_bytes) <= 0.0:
+        need = int(np.ceil(layout.chips * weights / room))
+        raise InfeasibleError(
+            f"{deployment.model.id} does not fit on {layout.chips} x {chip.id}: weights take "
+            f"{units.show(weights, 'byte')} a chip, {units.show(room, 'byte')} are free. "
+            f"Smallest change that fits: about {_even(need)} chips with tp or ep to match, or a narrower llm.weights_dtype"
+        )
+    if _nominal(fit.sequences) * layout.chips < 1.0:
+        raise InfeasibleError(
+            f"The KV cache of one sequence does not fit beside the weights on {layout.chips} x {chip.id}; "
+            "use more chips, a narrower llm.kv_dtype or a shorter context"
+        )
+    if batch is not None and batch > _nominal(fit.sequences):
+        raise InfeasibleError(
+            f"serving.batch_per_chip = {batch:g}, but memory holds {_nominal(fit.sequences):.1f} sequences a chip"
+        )
+    if tpot is not None and batch is None and _nominal(running.batch) * layout.chips < 1.0:
+        raise InfeasibleError(
+            f"TPOT of {tpot * 1e3:g} ms cannot be met even by one sequence a replica; "
+            f"relax serving.slo.tpot or use more chips with a larger tp"
+        )
+
+
+def _even(chips: int) -> int:
+    return 1 << max(0, (chips - 1).bit_length())
+
+
+def _serving_metrics(
+    facts: Facts, deployment: _Deployment, before_s: ArrayLike, step_s: ArrayLike, filled: Prefill, running: Decode, tokens: float
+) -> None:
+    book, chip, model = facts.ledger, deployment.chip, deployment.model
+    peak = chip.peak(deployment.formats.linear)
+    book.derive("llm.prefill_flops_per_token", before_s * peak)
+    book.derive("llm.decode_flops_per_token", step_s * peak)
+    for phase, layout, direct in (("prefill", deployment.prefill, False), ("decode", deployment.decode, True)):
+        sent = exchange(model, chip, layout, direct=direct).sent_bytes
+        book.derive(f"serving.{phase}_exchange_bytes_per_token", sent)
+    book.derive("serving.prefill_tokens_per_s_per_chip", filled.tokens_per_s)
+    book.derive("serving.weights_bytes_per_chip", running.fit.weights_bytes)
+    book.derive("serving.sequences_in_memory", running.fit.sequences)
+    book.derive("serving.tokens_per_step", tokens)
+    book.derive("serving.decode_step_memory", running.memory_s)
+    book.derive("serving.decode_step_compute", running.compute_s)
+    book.derive("serving.decode_step_exchange", running.exchange_s)
+    book.derive("serving.batch_per_chip", running.batch)
+    book.derive("serving.decode_step", running.step_s)
+    book.derive("serving.decode_tokens_per_s_per_chip", running.tokens_per_s)
+    book.derive("serving.tpot", running.tpot_s)
+
+
+def _fleet(
+    scenario: Scenario,
+    facts: Facts,
+    deployment: _Deployment,
+    system: System,
+    demand: TokenDemand,
+    filled: Prefill,
+    running: Decode,
+) -> Service:
+    book = facts.ledger
+    prefill_load = facts.assume("serving", "prefill_load_factor", scenario.serving.prefill_load_factor)
+    decode_load = facts.assume("serving", "decode_load_factor", scenario.serving.decode_load_factor)
+    peak = facts.assume("demand", "peak_to_mean", scenario.demand.peak_to_mean)
+    prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
+    book.derive("serving.ttft", ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s))
+    fixed = scenario.fleet.nodes
+    size = fleet_size(
+        demand.prefill_tokens_per_s,
+        demand.decode_tokens_per_s,
+        filled.tokens_per_s,
+        running.tokens_per_s,
+        system.chips,
+        prefill_load,
+        decode_load,
+        peak,
+        nodes=fixed,
+    )
+    split = {"formula": "the fixed fleet, split between the phases as the derived one"} if fixed is not None else {}
+    book.derive("fleet.prefill_nodes", size.prefill_nodes, **split)
+    book.derive("fleet.decode_nodes", size.decode_nodes, **split)
+    if fixed is not None:
+        book.given("fleet.nodes", fixed)
+    else:
+        book.derive("fleet.nodes", size.nodes)
+    book.derive("fleet.chips", size.nodes * system.chips)
+    book.derive("fleet.nodes_installed", size.installed_nodes)
+    book.derive("fleet.chips_installed", size.installed_nodes * system.chips)
+    book.derive("fleet.racks", np.ceil(size.installed_nodes * system.racks - 1e-9))
+    return Service(
+        chip=deployment.chip,
+        system=system,
+        nodes=size.nodes,
+        chips=size.nodes * system.chips,
+        prefill_chips=size.prefill_nodes * system.chips,
+        decode_chips=size.decode_nodes * system.chips,
+        installed_systems=size.installed_nodes,
+        prefill_load=prefill_load,
+        decode_load=decode_load,
+        input_tokens_per_s=scenario.demand.input_tokens_per_day / 86400.0,
+        output_tokens_per_s=demand.decode_tokens_per_s,
+    )
+
+
+def _nominal(samples: ArrayLike) -> float:
+    return float(np.asarray(samples, dtype=float).reshape(-1)[0])

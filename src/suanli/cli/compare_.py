@@ -1,0 +1,107 @@
+"""`suanli compare A B ...`: inputs that differ, results side by side, and which input moved what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, set_option, table
+
+if TYPE_CHECKING:
+    from suanli.catalog import Catalog
+    from suanli.result.run import Result
+
+
+@click.command()
+@click.argument("cases", nargs=-1, required=True, metavar="A [B ...]")
+@click.option("--runs", "parent", default="runs", show_default=True, help="Folder that holds run folders.")
+@set_option
+@catalog_option
+@json_option
+def command(
+    cases: tuple[str, ...], parent: str, overrides: tuple[str, ...], overlays: tuple[str, ...], as_json: bool
+) -> None:
+    """Compare scenarios or run folders. One file with [variants.NAME] tables is compared with itself.
+
+    \b
+    suanli compare scenarios/deepseek-day.toml scenarios/r1-on-gb200-nvl72.toml
+    suanli compare scenarios/r1-671b-on-domestic.toml
+    """
+    from suanli import chain
+    from suanli.scenario import parse
+    from suanli.study.compare import HEADLINES, differences, moves
+
+    catalog = open_catalog(overlays)
+    results: dict[str, Result] = {}
+    for case in cases:
+        for name, result in _results(case, parent, overrides, catalog).items():
+            results[name if name not in results else f"{name} ({len(results) + 1})"] = result
+    if len(results) < 2:
+        raise click.UsageError("compare needs two cases: two files, or one file with [variants.NAME] tables")
+    found = differences(results)
+    first, second = list(results.values())[:2]
+    moved = moves(first, second, lambda data: chain.run(parse(data), catalog)) if len(results) == 2 else []
+    if as_json:
+        print_json(
+            {
+                "schema": "suanli/compare/1",
+                "cases": list(results),
+                "inputs": {d.name: list(d.values) for d in found},
+                "metrics": {name: [_entry(result, name) for result in results.values()] for name in _names(results)},
+                "moves": [{"input": m.name, "ratio": m.ratio, "problem": m.problem} for m in moved],
+            }
+        )
+        return
+    _print(results, found, moved, HEADLINES)
+
+
+def _results(case: str, parent: str, overrides: tuple[str, ...], catalog: Catalog) -> dict[str, Result]:
+    from suanli import chain
+    from suanli.result.run import Result
+    from suanli.runs import find_run
+    from suanli.scenario import load_variants
+
+    if case.endswith(".toml"):
+        scenarios = load_variants(case, overrides)
+        alone = len(scenarios) == 1
+        return {Path(case).stem if alone else name: chain.run(s, catalog) for name, s in scenarios.items()}
+    path = find_run(case, parent)
+    return {path.parent.name: Result.read(path)}
+
+
+def _names(results: dict[str, Result]) -> list[str]:
+    return list(dict.fromkeys(name for result in results.values() for name in result.metrics()))
+
+
+def _entry(result: Result, name: str) -> dict[str, Any] | None:
+    value = result.values.get(name)
+    return value.as_metric() if value else None
+
+
+def _print(results: dict[str, Result], found: list[Any], moved: list[Any], headlines: tuple[str, ...]) -> None:
+    from suanli.result.tree import shown
+
+    out = console()
+    cases = [(name, "right") for name in results]
+    inputs = table("Inputs that differ", ("input", "left"), *cases)
+    for difference in found:
+        inputs.add_row(difference.name, *("" if v is None else str(v) for v in difference.values))
+    out.print(inputs)
+    shows = table("Results", ("metric", "left"), *cases)
+    for name in headlines:
+        shows.add_row(name, *(shown(r.values[name]) if name in r.values else "" for r in results.values()))
+    out.print(shows)
+    if moved:
+        columns = ("fleet.nodes", "power.facility", "economics.cost_per_day", "economics.cost_per_mtok_output")
+        moves_table = table(
+            "The first case with one section of the second", ("section", "left"), *((c, "right") for c in columns)
+        )
+        for move in moved:
+            cells = [f"{ratio - 1:+.1%}" if (ratio := move.ratio.get(c)) else "" for c in columns]
+            moves_table.add_row(move.name, *(cells if not move.problem else [move.problem, "", "", ""]))
+        out.print(moves_table)
+    for name, result in results.items():
+        for warning in result.warnings:
+            out.print(f"{name}: {warning}", style="dim")

@@ -1,0 +1,114 @@
+"""`suanli run SCENARIO`: the whole chain, the answer on the screen, everything else in the run folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, set_option, table
+
+if TYPE_CHECKING:
+    from suanli.result.run import Result
+
+# The answer, in the order a reader asks: how fast, how many, what it draws, what it costs, what it returns.
+_ANSWER = (
+    ("Model", ("llm.parameters_total", "llm.parameters_active", "llm.kv_bytes_per_token")),
+    (
+        "Serving",
+        (
+            "serving.prefill_tokens_per_s_per_chip",
+            "serving.decode_tokens_per_s_per_chip",
+            "serving.batch_per_chip",
+            "serving.tpot",
+            "serving.ttft",
+        ),
+    ),
+    ("Fleet", ("fleet.prefill_nodes", "fleet.decode_nodes", "fleet.nodes", "fleet.chips", "fleet.racks")),
+    ("Network", ("network.switches", "network.transceivers", "network.power", "network.capex")),
+    ("Power", ("power.it", "power.chain_efficiency", "cooling.pue", "power.facility", "site.energy_per_year")),
+    (
+        "Money",
+        (
+            "economics.capex",
+            "economics.cost_per_day",
+            "economics.cost_per_mtok_output",
+            "economics.revenue_per_day",
+            "economics.margin_on_cost",
+            "economics.irr",
+            "economics.payback",
+        ),
+    ),
+)
+
+
+@click.command()
+@click.argument("scenario", metavar="SCENARIO")
+@click.option("-o", "--output", "parent", default="runs", show_default=True, help="Folder for run folders.")
+@click.option("--no-folder", is_flag=True, help="Print the answer only; write nothing.")
+@set_option
+@catalog_option
+@json_option
+def command(
+    scenario: str, parent: str, no_folder: bool, overrides: tuple[str, ...], overlays: tuple[str, ...], as_json: bool
+) -> None:
+    """Run a scenario through the whole chain and write its run folder.
+
+    \b
+    suanli run scenarios/deepseek-day.toml
+    suanli run scenarios/deepseek-day.toml --set serving.chip=nvidia-h200-sxm --json
+    """
+    from suanli import chain
+    from suanli.scenario import check, load
+
+    catalog = open_catalog(overlays)
+    plan = load(scenario, overrides)
+    check(plan, catalog)
+    result = chain.run(plan, catalog)
+    folder = None
+    if not no_folder:
+        from suanli.report import page
+        from suanli.runs import write_run
+
+        folder = write_run(result, parent, {"report.html": page(result)})
+    if as_json:
+        print_json(result.document())
+        for warning in result.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        return
+    _print(result)
+    if folder is not None:
+        click.echo(f"\nRun folder: {folder}  (report.html, result.json, ledger.csv, scenario.toml)")
+        click.echo(f"Why: suanli explain {folder} economics.cost_per_mtok_output")
+
+
+def _print(result: Result) -> None:
+    from suanli.result.metrics import metrics
+    from suanli.result.tree import shown, shown_band
+    from suanli.result.value import Value
+
+    published = (result.scenario.get("published") or {}).get("figures", {})
+    columns = [("", "left"), ("suanli", "right"), ("90 % band", "right")]
+    columns += [("published", "right"), ("off by", "right")] if published else []
+    answer = table(result.name, *columns)
+    for section, names in _ANSWER:
+        answer.add_row(section, *[""] * (len(columns) - 1), style="bold")
+        for name in names:
+            value = result.values.get(name)
+            if value is None:
+                continue
+            row = [f"  {metrics()[name].label}", shown(value), shown_band(value)]
+            if published and name in published and value.value is not None:
+                figure = float(published[name])
+                row += [shown(Value(name, figure, value.unit)), f"{value.value / figure - 1:+.1%}"]
+            answer.add_row(*row)
+    out = console()
+    out.print(answer)
+    source = (result.scenario.get("published") or {}).get("source")
+    if source:
+        out.print(f"Published: {source}", style="dim")
+    grades = [value.grade for value in result.values.values() if value.basis == "catalogue"]
+    estimates = grades.count("D")
+    out.print(f"{len(grades)} catalogue rows used, {estimates} of them our estimates (grade D).", style="dim")
+    for warning in result.warnings:
+        out.print(f"Note: {warning}", style="dim")

@@ -1,0 +1,208 @@
+"""What the operator functions need to know of a chip, and how well kernels use it.
+
+A coefficient set belongs to (operator, chip, number format, framework, kernel). Sets are read from rows of the
+calibration table; where a chip has none of its own, the family's stand in, and where the family has none either, the
+generic prior does. The band says how wrong each of the three was on chips that were left out of the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from suanli.errors import InputError, NoDataError
+from suanli.hardware.formats import NumberFormat, number_format
+from suanli.hardware.laws import processor_count
+
+ANY = "*"
+BASIS = {"chip": "calibrated", "family": "family", "generic": "datasheet"}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorChip:
+    """A chip as operators see it. Every number may be an array of samples.
+
+    Attributes:
+        peak_flop_per_s: {number format: dense peak} [FLOP/s].
+        memory_bandwidth_bytes_per_s: device memory bandwidth [byte/s].
+        sm_count: processors that take a tile each; None where unknown (an equivalent is used) [1].
+        l2_bytes: last-level cache [byte].
+    """
+
+    peak_flop_per_s: Mapping[str, ArrayLike]
+    memory_bandwidth_bytes_per_s: ArrayLike
+    sm_count: ArrayLike | None = None
+    l2_bytes: ArrayLike = 0.0
+
+    def peak(self, dtype: str | NumberFormat) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the dense peak that products in a number format run at [FLOP/s].
+
+        Raises:
+            InputError: the chip has no such peak.
+        """
+        form = number_format(dtype) if isinstance(dtype, str) else dtype
+        for name in form.peaks:
+            if name in self.peak_flop_per_s:
+                return np.asarray(self.peak_flop_per_s[name], dtype=float)
+        have = ", ".join(sorted(self.peak_flop_per_s)) or "none"
+        raise InputError(f"the chip cannot compute in {form.name}; its peaks are: {have}")
+
+    @property
+    def processors(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Processors for wave quantisation [1]."""
+        base = self.peak_flop_per_s.get("bf16", self.peak_flop_per_s.get("fp16", 0.0))
+        return processor_count(self.sm_count, base)
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientRow:
+    """One row of the calibration table: one coefficient of one set, with how well the set did on judged rows.
+
+    `chip` or `family` is "*" where the set is a prior; `framework` or `kernel` is "*" where it covers all of them.
+    """
+
+    operator: str
+    chip: str
+    family: str
+    dtype: str
+    framework: str
+    kernel: str
+    coefficient: str
+    value: float
+    standard_error: float | None = None
+    rows_fit: int = 0
+    rows_judged: int = 0
+    median_error: float | None = None
+    p90_error: float | None = None
+    fitted_on: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientSet:
+    """The coefficients of one operator on one chip.
+
+    Attributes:
+        values: {coefficient: value}, SI.
+        basis: "calibrated" (own chip), "family" or "datasheet" (generic prior).
+        band: factor by which a single kernel's time is off in one of ten cases, at least 1 [1].
+        median_error: median relative error of judged rows of this basis [1].
+        dtype: the number format they were fitted for (may stand in for the one asked).
+        framework: the framework they were fitted for, "*" for several.
+        kernel: the kernel they were fitted for, "*" for several.
+        fitted_on: what they were fitted on, in words.
+    """
+
+    values: Mapping[str, float]
+    basis: str
+    band: float
+    median_error: float
+    dtype: str
+    framework: str
+    kernel: str
+    fitted_on: str
+
+    def into(self, kind: type[T]) -> T:
+        """Return them as a coefficients dataclass; a coefficient that was not fitted keeps its default."""
+        names = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+        return kind(**{name: value for name, value in self.values.items() if name in names})
+
+
+@dataclass(slots=True)
+class _Group:
+    values: dict[str, float] = field(default_factory=dict)
+    median_error: float = 0.0
+    p90_error: float = 0.0
+    fitted_on: str = ""
+
+
+class CoefficientTable:
+    """Calibration rows by operator, chip, family, number format, framework and kernel."""
+
+    def __init__(self, rows: Iterable[CoefficientRow]) -> None:
+        self._groups: dict[tuple[str, str, str, str, str, str], _Group] = {}
+        for row in rows:
+            key = (row.operator, row.chip, row.family, row.dtype, row.framework, row.kernel)
+            group = self._groups.setdefault(key, _Group())
+            group.values[row.coefficient] = row.value
+            group.median_error = row.median_error or 0.0
+            group.p90_error = row.p90_error or 0.0
+            group.fitted_on = row.fitted_on
+        self._cache: dict[tuple[str, ...], CoefficientSet] = {}
+
+    def operators(self) -> list[str]:
+        """Return the operators that have coefficients."""
+        return sorted({key[0] for key in self._groups})
+
+    def keys(self, operator: str) -> list[tuple[str, str, str, str, str]]:
+        """Return (chip, family, dtype, framework, kernel) of every set of an operator."""
+        return sorted(key[1:] for key in self._groups if key[0] == operator)
+
+    def coefficients(
+        self,
+        operator: str,
+        chip: str,
+        family: str,
+        dtype: str = ANY,
+        framework: str = ANY,
+        kernel: str = ANY,
+    ) -> CoefficientSet:
+        """Find the closest set: own chip, else its family, else the generic prior; then format, framework, kernel.
+
+        At each of the three levels the number format asked for comes first, then those that may stand in for it;
+        within a format the framework asked for, then all frameworks pooled.
+
+        Args:
+            operator: "gemm", "attention_decode", ...
+            chip: catalogue id of the chip.
+            family: its architecture family ("ampere", "ada", "hopper", "blackwell"; others take the generic prior).
+            dtype: number format of the operator.
+            framework: "vllm", "sglang", "trtllm" or "*".
+            kernel: kernel name or "*" for the framework's default.
+
+        Raises:
+            NoDataError: the table has nothing for the operator.
+        """
+        key = (operator, chip, family, dtype, framework, kernel)
+        if key not in self._cache:
+            self._cache[key] = self._find(*key)
+        return self._cache[key]
+
+    def _find(
+        self, operator: str, chip: str, family: str, dtype: str, framework: str, kernel: str
+    ) -> CoefficientSet:
+        for level, place in (("chip", (chip, family)), ("family", (ANY, family)), ("generic", (ANY, ANY))):
+            for form in _stand_ins(dtype):
+                for frame, core in _choices(framework, kernel):
+                    group = self._groups.get((operator, *place, form, frame, core))
+                    if group is not None:
+                        return CoefficientSet(
+                            values=group.values,
+                            basis=BASIS[level],
+                            band=1.0 + group.p90_error,
+                            median_error=group.median_error,
+                            dtype=form,
+                            framework=frame,
+                            kernel=core,
+                            fitted_on=group.fitted_on,
+                        )
+        raise NoDataError(
+            f"The calibration table has no {operator} coefficients. Run: suanli calibrate --data DIR"
+        )
+
+
+def _stand_ins(dtype: str) -> tuple[str, ...]:
+    if dtype == ANY:
+        return (ANY, "bf16")
+    form = number_format(dtype)
+    return (form.name, *form.like, ANY)
+
+
+def _choices(framework: str, kernel: str) -> tuple[tuple[str, str], ...]:
+    wanted = ((framework, kernel), (framework, ANY), (ANY, kernel), (ANY, ANY))
+    return tuple(dict.fromkeys(wanted))

@@ -1,0 +1,132 @@
+"""Fit the coefficients of one operator by least squares of log time, with a loss that outliers cannot rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.study.calibrate.samples import Samples
+
+Array = NDArray[np.float64]
+ROWS_PER_FIT = 2500
+ROWS_PER_POOL = 5000
+# Residuals of log time beyond this are treated as outliers (soft L1).
+_OUTLIER = 0.1
+
+
+class Parameter(NamedTuple):
+    """A coefficient to fit: "operator.coefficient", where to start and its physical bounds."""
+
+    name: str
+    start: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An operator's time law and its free coefficients.
+
+    Attributes:
+        operator: name of the operator.
+        parameters: free coefficients.
+        predict: time of rows [s] from {parameter: value}; must accept pooled rows.
+        variants: choices of coefficients that are not continuous (which kernel design); the best fitting one wins.
+    """
+
+    operator: str
+    parameters: tuple[Parameter, ...]
+    predict: Callable[[Samples, Mapping[str, float]], Array]
+    variants: tuple[Mapping[str, float], ...] = ({},)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Fitted coefficients with standard errors (None at a bound or when given) and the rows used."""
+
+    values: Mapping[str, float]
+    errors: Mapping[str, float | None]
+    rows: int
+
+
+class Errors(NamedTuple):
+    """Relative errors of judged rows: median and 90th percentile of the size, median of the sign, rows."""
+
+    median: float
+    p90: float
+    bias: float
+    rows: int
+
+
+def fit(model: Model, samples: Samples, rows: int = ROWS_PER_FIT, seed: int = 0) -> Fit:
+    """Fit a model to (a thinned copy of) measured rows.
+
+    Minimises sum of rho(log(predicted/measured)) with rho the soft L1 loss; standard errors come from the
+    Gauss-Newton Hessian at the solution.
+
+    Args:
+        model: law and free coefficients.
+        samples: measured rows; their `fixed` coefficients are taken as given.
+        rows: rows to use at most.
+        seed: of the thinning.
+    """
+    used = samples.thinned(rows, seed)
+    tries = [_fit_variant(model, used, variant) for variant in model.variants]
+    return min(tries, key=lambda pair: pair[0])[1]
+
+
+def _fit_variant(model: Model, used: Samples, variant: Mapping[str, float]) -> tuple[float, Fit]:
+    """Fit with some coefficients chosen; returns the cost and the fit."""
+    from scipy.optimize import least_squares
+
+    given = dict(used.fixed) | dict(variant)
+    free = [parameter for parameter in model.parameters if parameter.name not in given]
+    low = np.array([parameter.low for parameter in free])
+    high = np.array([parameter.high for parameter in free])
+    scale = high - low
+    start = np.array([parameter.start for parameter in free])
+    target = np.log(used.time_s)
+
+    def residual(position: Array) -> Array:
+        values = given | dict(zip((p.name for p in free), low + position * scale, strict=True))
+        return np.asarray(np.log(model.predict(used, values)) - target)
+
+    found = least_squares(
+        residual, (start - low) / scale, bounds=(0.0, 1.0), loss="soft_l1", f_scale=_OUTLIER, max_nfev=60
+    )
+    values = given | dict(zip((p.name for p in free), (low + found.x * scale).tolist(), strict=True))
+    errors: dict[str, float | None] = dict.fromkeys(values)
+    errors.update(_standard_errors(free, found.x, found.jac, 2.0 * float(found.cost), len(used), scale))
+    return float(found.cost), Fit(values, errors, len(used))
+
+
+def _standard_errors(
+    free: Sequence[Parameter], x: Array, jacobian: Array, squares: float, rows: int, scale: Array
+) -> dict[str, float | None]:
+    """Standard errors of the coefficients that lie inside their bounds."""
+    inside = np.flatnonzero((x > 1e-3) & (x < 1.0 - 1e-3))
+    errors: dict[str, float | None] = {parameter.name: None for parameter in free}
+    if inside.size == 0 or rows <= inside.size:
+        return errors
+    hessian = jacobian[:, inside].T @ jacobian[:, inside]
+    variance = np.diag(np.linalg.pinv(hessian)) * squares / (rows - inside.size)
+    for index, value in zip(inside, np.sqrt(np.maximum(variance, 0.0)) * scale[inside], strict=True):
+        errors[free[index].name] = float(value)
+    return errors
+
+
+def relative_errors(model: Model, samples: Samples, values: Mapping[str, float]) -> Array:
+    """Return predicted/measured - 1 of each row."""
+    return np.asarray(model.predict(samples, values) / samples.time_s - 1.0)
+
+
+def summary(errors: Array) -> Errors:
+    """Summarise relative errors; of no rows, all are NaN."""
+    if errors.size == 0:
+        return Errors(float("nan"), float("nan"), float("nan"), 0)
+    size = np.abs(errors)
+    return Errors(float(np.median(size)), float(np.quantile(size, 0.9)), float(np.median(errors)), errors.size)
