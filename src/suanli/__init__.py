@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from suanli.catalog import Catalog
-    from suanli.chain import run
-    from suanli.result.run import Result
-    from suanli.scenario import Scenario, load
+    from suanli.catalog import Catalog as Catalog
+    from suanli.chain import run as run
+    from suanli.result.run import Result as Result
+    from suanli.scenario import Scenario as Scenario
+    from suanli.scenario import load as load
 
 __all__ = ["Catalog", "Result", "Scenario", "load", "run"]
 

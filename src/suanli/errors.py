@@ -79,6 +79,8 @@ def close_matches(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     parts = [part for part in wanted.replace("/", "-").split("-") if part]
     if len(hits) < count and parts:
         tokens = {key: key.replace("/", "-").split("-") for key in folded}
-        partial = [key for key, have in tokens.items() if all(any(h.startswith(p) for h in have) for p in parts)]
+        partial = [
+            key for key, have in tokens.items() if all(any(h.startswith(p) for h in have) for p in parts)
+        ]
         hits += [folded[key] for key in sorted(partial, key=len) if folded[key] not in hits]
     return hits[:count]

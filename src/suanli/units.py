@@ -125,7 +125,9 @@ def unit(text: str) -> Unit:
             power = int(match[2]) if match and match[2] else 1
         if found is None:
             hint = close_matches(piece, _UNITS)
-            raise UnitError(f'unknown unit "{piece}" in "{text}"' + (f"; close: {', '.join(hint)}" if hint else ""))
+            raise UnitError(
+                f'unknown unit "{piece}" in "{text}"' + (f"; close: {', '.join(hint)}" if hint else "")
+            )
         factor *= found.factor ** (sign * power)
         powers = [have + sign * power * more for have, more in zip(powers, found.dimension, strict=True)]
     return Unit(factor, tuple(powers))
@@ -196,6 +198,7 @@ _SCALES = {
         ("ms", 1e-3),
         ("us", 1e-6),
     ),
+    "1": (("T", 1e12), ("bn", 1e9), ("1", 1.0)),
     "USD": (("bn USD", 1e9), ("M USD", 1e6), ("USD", 1.0)),
     "tok": (("T tok", 1e12), ("bn tok", 1e9), ("M tok", 1e6), ("tok", 1.0)),
 }

@@ -47,7 +47,7 @@ def test_one_more_endpoint_needs_a_third_tier():
             assert clos(float(given["endpoints"]) + 1, int(given["radix"])).tiers == 3
 
 
-@pytest.mark.parametrize("switch_usd", [25_000.0, 38_000.0, 60_000.0])
+@pytest.mark.parametrize("switch_usd", [25_000.0, 36_000.0, 50_000.0])
 def test_costs_follow_from_one_set_of_unit_prices(switch_usd):
     # the paper prints no unit prices: two rows imply those of links at a QM9700's price and band
     table = rows("topology_cost")

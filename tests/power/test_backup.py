@@ -10,7 +10,7 @@ from suanli.power import capacitance_f, capacitor_energy_j, hold_up_s, ride_thro
 
 
 def test_rack_capacitor_by_hand() -> None:
-    # 65 J for each of 72 GPUs = 4,680 J; between 54 V and 40 V: 2 x 4680 / (2916 - 1600) = 7.11 F; 35 ms at 132 kW.
+    # 65 J for each of 72 GPUs = 4,680 J; 54 V to 40 V: 2 x 4680 / (2916 - 1600) = 7.11 F; 35 ms at 132 kW.
     farad = capacitance_f(65.0 * 72, 54.0, 40.0)
     assert farad == pytest.approx(7.11, abs=0.005)
     assert hold_up_s(132e3, farad, 54.0, 40.0) == pytest.approx(0.0355, abs=1e-4)

@@ -81,8 +81,8 @@ def test_ups_chain_by_hand() -> None:
 
 
 def test_dc_against_ac_is_small_as_wp127_found(converters) -> None:
-    # Schneider white paper 127 (rev. 3): AC and DC distribution have "virtually the same" efficiency. Ours: the
-    # grade D curves of 240 V and 336 V rectifiers stay within 0.5 points of the UPS at the same 2N redundancy.
+    # Schneider white paper 127 (rev. 3): AC and DC distribution have "virtually the same" efficiency. Ours:
+    # grade D curves of 240 V and 336 V rectifiers, within 0.5 points of the UPS at the same 2N redundancy.
     load = np.array([0.3, 0.5, 0.75, 1.0])
     ac = grid_to_chip(CHAINS["ups-double-conversion"], converters, load).efficiency
     for name in ("hvdc-240v", "hvdc-336v"):
@@ -97,7 +97,7 @@ def test_panama_against_its_published_peak(converters) -> None:
 
 
 def test_800v_gain_is_below_the_claim(converters) -> None:
-    # NVIDIA claims "up to" 5 points end to end for 800 V DC. With the same 2N, half load: between 1 and 5 points.
+    # NVIDIA claims "up to" 5 points end to end for 800 V DC. With the same 2N at half load: between 1 and 5.
     ac = grid_to_chip(CHAINS["ups-double-conversion"], converters, 0.5).efficiency
     for name in ("hvdc-800v", "sst-800v"):
         assert 0.01 < grid_to_chip(CHAINS[name], converters, 0.5).efficiency - ac < 0.05

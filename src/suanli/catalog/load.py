@@ -54,7 +54,9 @@ class Catalog:
     def ids(self, table: str) -> list[str]:
         """Return the ids of a table ("models" included), in file order."""
         if table == "models":
-            return sorted({path.stem for folder in self._folders for path in (folder / "models").glob("*.json")})
+            return sorted(
+                {path.stem for folder in self._folders for path in (folder / "models").glob("*.json")}
+            )
         return list(self.table(table))
 
     def resolve(self, table: str, name: str) -> str:
@@ -170,7 +172,23 @@ def _read(path: Path, table: str, origin: str) -> Iterator[Fact]:
                 continue
             if len(row) != len(COLUMNS):
                 raise InputError(f"{path.name}:{reader.line_num} has {len(row)} fields, not {len(COLUMNS)}")
-            yield Fact(table, *row, origin)
+            key, parameter, value, low, high, unit, as_of, source, locator, grade, status, note = row
+            yield Fact(
+                table,
+                key,
+                parameter,
+                value,
+                low,
+                high,
+                unit,
+                as_of,
+                source,
+                locator,
+                grade,
+                status,
+                note,
+                origin,
+            )
 
 
 @lru_cache(maxsize=256)
@@ -194,5 +212,3 @@ def _sources(path: Path) -> dict[str, dict[str, str]]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row for row in csv.DictReader(file)}
-
-

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from suanli.scenario import Scenario
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
 
 _RATES = (400e9 / 8, 800e9 / 8)  # byte/s: the rates that the default switches and links come in
 
@@ -38,11 +39,15 @@ def fabric(scenario: Scenario, facts: Facts, service: Service) -> Fabric:
     rate = _rate(facts, service)
     switch = _switch(facts, wanted.switch or _default(facts, "switch", rate), rate)
     book.given("network.oversubscription", wanted.oversubscription)
-    size = clos(endpoints, switch.radix, oversubscription=wanted.oversubscription, max_tiers=wanted.tiers or 3)
+    size = clos(
+        endpoints, switch.radix, oversubscription=wanted.oversubscription, max_tiers=wanted.tiers or 3
+    )
     bill = _bill(facts, size, switch, wanted.link or _default(facts, "link", rate))
     extra = facts.assume("network", "other_capex_share")
     capex = bill.capex_usd.total * (1.0 + np.asarray(extra))
-    book.derive("network.endpoints", endpoints, formula="chips installed x ports of a chip; none for a lone system")
+    book.derive(
+        "network.endpoints", endpoints, formula="chips installed x ports of a chip; none for a lone system"
+    )
     book.derive("network.tiers", size.tiers)
     book.derive("network.switches", bill.switches)
     book.derive("network.transceivers", bill.transceivers)
@@ -70,7 +75,9 @@ def _switch(facts: Facts, name: str, rate: float) -> Switch:
     speed = f"{rate * 8 / 1e9:.0f}g"
     radix = facts.maybe("switch.radix", "switches", key, f"radix_{speed}")
     if radix is None:
-        raise InputError(f"network.switch: {key} has no radix at {speed}; choose another: suanli catalog switches")
+        raise InputError(
+            f"network.switch: {key} has no radix at {speed}; choose another: suanli catalog switches"
+        )
     power = facts.maybe("switch.power", "switches", key, "power_typical")
     if power is None:
         power = facts.number("switch.power", "switches", key, "power_max")
@@ -81,24 +88,32 @@ def _switch(facts: Facts, name: str, rate: float) -> Switch:
     return Switch(key, int(np.asarray(radix).reshape(-1)[0]), power, price)
 
 
-def _bill(facts: Facts, size: ClosFabric, switch: Switch, link: str) -> FabricBill:
-    far = _medium(facts, facts.catalog.resolve("links", link))
+def _bill(facts: Facts, size: ClosFabric, switch: Switch, links: str) -> FabricBill:
+    media = [_medium(facts, facts.catalog.resolve("links", link.strip())) for link in links.split(";")]
     host, inner = facts.assume("network", "host_length"), facts.assume("network", "switch_length")
-    near, spine = choose_medium([far], _nominal(host)), choose_medium([far], _nominal(inner))
-    return fabric_bill(size.switches, size.host_links, size.switch_links, switch, near, spine)
+    return fabric_bill(
+        switches=size.switches,
+        host_links=size.host_links,
+        switch_links=size.switch_links,
+        switch=switch,
+        host_medium=choose_medium(media, host),
+        switch_medium=choose_medium(media, inner),
+    )
 
 
 def _medium(facts: Facts, key: str) -> Medium:
-    kind = key.split("-", 1)[0]
-    modular = kind in ("optic", "npo", "cpo")
-    price = facts.number("link.price", "links", key, "price")
+    kind = {"dac": "dac", "acc": "acc", "aec": "aec", "aoc": "aoc", "cpo": "cpo"}.get(
+        key.split("-", 1)[0], "optic"
+    )
+    cable = kind in ("dac", "acc", "aec", "aoc")
+    price = facts.number(f"link.{key}.price", "links", key, "price")
     return Medium(
         id=key,
-        kind="optic" if modular else kind,  # type: ignore[arg-type]
-        reach_m=facts.number("link.reach", "links", key, "reach"),
-        power_per_end_w=facts.number("link.power_per_end", "links", key, "power_per_end"),
-        price_per_end_usd=price if modular else 0.0,
-        price_per_cable_usd=0.0 if modular else price,
+        kind=kind,  # type: ignore[arg-type]
+        reach_m=facts.number(f"link.{key}.reach", "links", key, "reach"),
+        power_per_end_w=facts.number(f"link.{key}.power_per_end", "links", key, "power_per_end"),
+        price_per_end_usd=0.0 if cable else price,
+        price_per_cable_usd=price if cable else 0.0,
     )
 
 

@@ -8,20 +8,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.chain.facts import Facts
 from suanli.chain.fabric import Fabric, fabric
-from suanli.cooling import FacilityYear, Hours, facility_year, find_design, plant_from_facts, representative_hours
+from suanli.chain.facts import Facts
+from suanli.cooling import (
+    FacilityYear,
+    Hours,
+    facility_year,
+    find_design,
+    plant_from_facts,
+    representative_hours,
+)
 from suanli.cooling import facts_needed as cooling_facts
 from suanli.economics.money import YEAR_S
 from suanli.hardware import system_power_w
-from suanli.power import MECHANICAL_FEED, Chain, Converter, converter_from_facts, find_chain, parameters_used
-from suanli.power import with_redundancy
+from suanli.power import (
+    MECHANICAL_FEED,
+    Chain,
+    Converter,
+    converter_from_facts,
+    find_chain,
+    parameters_used,
+    rebase_it_w,
+    with_redundancy,
+)
 
 if TYPE_CHECKING:
     from suanli.chain.tokens import Service
     from suanli.scenario import Scenario
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
+
+_NAMEPLATE = "ups-double-conversion"  # the chain whose power supply a published system power includes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +49,7 @@ class Facility:
     it_design_w: Array
     facility_w: Array
     network_capex_usd: Array
-    electricity_usd_per_j: ArrayLike
+    electricity_usd_per_j: Num
     water_m3_per_s: Array
     water_usd_per_m3: ArrayLike
 
@@ -39,13 +57,23 @@ class Facility:
 def facility(scenario: Scenario, facts: Facts, service: Service) -> Facility:
     """Record network, power, cooling and site of the fleet."""
     net = fabric(scenario, facts, service)
-    it_w, design_w, chips_w = _it_power(facts, service, net)
-    year = _year(scenario, facts, it_w, design_w)
+    chain = find_chain(scenario.power.chain)
+    if scenario.power.redundancy is not None:
+        chain = with_redundancy(chain, scenario.power.redundancy)
+    book = facts.ledger
+    book.label("power.chain", chain.name, "scenario")
+    book.label("cooling.system", scenario.cooling.system, "scenario")
+    book.label("site.id", facts.catalog.resolve("sites", scenario.site.id), "scenario")
+    converters = _converters(facts, chain)
+    it_w, design_w, chips_w = _it_power(facts, service, net, chain, converters)
+    year = _year(scenario, facts, it_w, design_w, chain, converters)
     _power_metrics(facts, year, chips_w, net, it_w)
     return _site(scenario, facts, year, net, design_w)
 
 
-def _it_power(facts: Facts, service: Service, net: Fabric) -> tuple[Array, Array, Array]:
+def _it_power(
+    facts: Facts, service: Service, net: Fabric, chain: Chain, converters: dict[str, Converter]
+) -> tuple[Array, Array, Array]:
     book, system = facts.ledger, service.system
     prefill, decode = np.asarray(service.prefill_chips), np.asarray(service.decode_chips)
     busy = prefill * service.prefill_load * facts.assume("hardware", "chip_activity_prefill")
@@ -54,18 +82,27 @@ def _it_power(facts: Facts, service: Service, net: Fabric) -> tuple[Array, Array
     idle, other = facts.assume("hardware", "chip_idle_share"), facts.assume("hardware", "other_activity")
     node_w = system_power_w(system, service.chip.tdp_w, activity, idle, other)
     chips_w = service.nodes * system_power_w(system, service.chip.tdp_w, activity, idle, 0.0)
-    it_w = service.nodes * node_w + net.power_w
-    design_w = service.installed_systems * np.asarray(system.power_max_w) + net.power_w
+    mean_w = service.nodes * node_w + net.power_w
+    largest_w = np.maximum(service.installed_systems * np.asarray(system.power_max_w) + net.power_w, mean_w)
+    # Published system power is measured with an AC supply; a rack fed with 800 V DC has another converter there.
+    it_w, design_w = (
+        rebase_it_w(chain, find_chain(_NAMEPLATE), converters, power, largest_w)
+        for power in (mean_w, largest_w)
+    )
     book.derive("power.node", node_w)
     book.derive("power.it", it_w)
     book.derive("power.it_design", design_w)
-    return it_w, np.maximum(design_w, it_w), chips_w
+    return it_w, design_w, chips_w
 
 
-def _year(scenario: Scenario, facts: Facts, it_w: Array, design_w: Array) -> FacilityYear:
-    chain = find_chain(scenario.power.chain)
-    if scenario.power.redundancy is not None:
-        chain = with_redundancy(chain, scenario.power.redundancy)
+def _year(
+    scenario: Scenario,
+    facts: Facts,
+    it_w: Array,
+    design_w: Array,
+    chain: Chain,
+    converters: dict[str, Converter],
+) -> FacilityYear:
     design = find_design(scenario.cooling.system)
     names = [key.split("/", 1) for key in cooling_facts(design)]
     parts = {f"{key}/{p}": facts.number(f"cooling.{key}.{p}", "coolers", key, p) for key, p in names}
@@ -73,14 +110,15 @@ def _year(scenario: Scenario, facts: Facts, it_w: Array, design_w: Array) -> Fac
         it_w,
         design_w,
         chain=chain,
-        converters=_converters(facts, chain),
+        converters=converters,
         plant=plant_from_facts(design, parts),
         hours=_hours(facts, facts.catalog.resolve("sites", scenario.site.id)),
     )
 
 
 def _converters(facts: Facts, chain: Chain) -> dict[str, Converter]:
-    ids = dict.fromkeys(stage.converter for stage in (*chain.facility, *MECHANICAL_FEED))
+    supplies = (chain.server[0], find_chain(_NAMEPLATE).server[0])
+    ids = dict.fromkeys(stage.converter for stage in (*chain.facility, *MECHANICAL_FEED, *supplies))
     made = {}
     for key in ids:
         used = parameters_used(facts.parameters("converters", key))
@@ -135,7 +173,7 @@ def _power_metrics(facts: Facts, year: FacilityYear, chips_w: Array, net: Fabric
 def _site(scenario: Scenario, facts: Facts, year: FacilityYear, net: Fabric, design_w: Array) -> Facility:
     book, site = facts.ledger, facts.catalog.resolve("sites", scenario.site.id)
     given = scenario.site.electricity_price
-    price: ArrayLike
+    price: Num
     if given is not None:
         price = book.given("site.electricity_price", given, "USD/J")
     else:
@@ -143,7 +181,10 @@ def _site(scenario: Scenario, facts: Facts, year: FacilityYear, net: Fabric, des
     book.derive("site.energy_per_year", year.facility_j)
     book.derive("site.energy_cost_per_year", year.facility_j * price)
     book.derive("site.water_per_year", year.water_m3)
-    book.derive("site.energy_per_mtok_output", year.facility_j / YEAR_S / book.samples("demand.decode_tokens_per_s") * 1e6)
+    book.derive(
+        "site.energy_per_mtok_output",
+        year.facility_j / YEAR_S / book.samples("demand.decode_tokens_per_s") * 1e6,
+    )
     carbon = scenario.site.grid_carbon
     factor = (
         book.given("site.grid_carbon", carbon, "kg/J")

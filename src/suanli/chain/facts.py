@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from suanli.catalog import Catalog
 from suanli.errors import InputError
 from suanli.hardware import Chip, System, systems_per_rack
 from suanli.result.draws import Samples
 from suanli.result.ledger import Ledger
+
+Num = float | NDArray[np.float64]
 
 _RACK_SCALE = 32  # chips: a system from this size on fills racks of its own
 
@@ -35,7 +38,9 @@ class Facts:
         row = self.catalog.get(table, key, parameter)
         return None if row is None else self.ledger.fact(name, row)
 
-    def assume(self, layer: str, parameter: str, given: float | None = None, unit: str = "1") -> Samples | float:
+    def assume(
+        self, layer: str, parameter: str, given: float | None = None, unit: str = "1"
+    ) -> Samples | float:
         """Return what the scenario gives, else the catalogue's assumption, under "layer.parameter"."""
         if given is not None:
             return self.ledger.given(f"{layer}.{parameter}", given, unit)
@@ -53,7 +58,7 @@ class Facts:
             NoDataError: no memory, bandwidth or power on record.
         """
         key = self.catalog.resolve("chips", name)
-        peaks: dict[str, ArrayLike] = {}
+        peaks: dict[str, Num] = {}
         for row in self.catalog.rows("chips", key):
             dtype = row.parameter.removeprefix("peak_")
             if row.status == "adopted" and dtype in _PEAKS and row.parameter.startswith("peak_"):
@@ -88,7 +93,9 @@ class Facts:
             accelerator = self.text("systems", key, "accelerator")
             if accelerator == chip and self.catalog.get("systems", key, "chips") is not None:
                 return key
-        raise InputError(f"serving.system: no system in the catalogue is built on {chip}; give serving.system")
+        raise InputError(
+            f"serving.system: no system in the catalogue is built on {chip}; give serving.system"
+        )
 
     def system(self, key: str, chip: Chip) -> System:
         """Build a system; where its power is not published it is its chips' TDP plus the usual overhead a chip."""
@@ -96,7 +103,7 @@ class Facts:
         power = self.maybe("system.power_max", "systems", key, "power_max")
         if power is None:
             overhead = self.assume("hardware", "system_overhead_per_chip")
-            power = chips * (chip.tdp_w + overhead)  # type: ignore[operator]
+            power = chips * (chip.tdp_w + overhead)
             self.ledger.derive("system.power", power)
             self.ledger.warn(f"{key} has no published power: TDP plus a usual overhead a chip is used.")
         racks = self.maybe("system.racks", "systems", key, "racks")
@@ -110,9 +117,9 @@ class Facts:
             racks = 1.0 / float(fit)
         return System(id=key, chips=chips, power_max_w=power, racks=racks)
 
-    def mapping(self, prefix: str, table: str, key: str, parameters: Iterable[str]) -> dict[str, ArrayLike]:
+    def mapping(self, prefix: str, table: str, key: str, parameters: Iterable[str]) -> dict[str, Num]:
         """Return {parameter: samples in coherent units} of an entry's adopted facts among `parameters`."""
-        found: dict[str, ArrayLike] = {}
+        found: dict[str, Num] = {}
         for parameter in parameters:
             row = self.catalog.get(table, key, parameter)
             if row is not None:
@@ -128,6 +135,4 @@ _PEAKS = frozenset({"fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp6", "fp4",
 
 
 def _nominal(samples: ArrayLike) -> float:
-    import numpy as np
-
     return float(np.asarray(samples, dtype=float).reshape(-1)[0])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from suanli.chain.facts import Facts
 from suanli.economics import (
@@ -15,6 +15,7 @@ from suanli.economics import (
     FacilityPrices,
     Opex,
     TokenPrices,
+    book_value,
     capital_cost,
     irr,
     margin_on_cost,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from suanli.scenario import Scenario
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
 _MTOK = 1e6
 # Shares of a facility's price for places where only the total is known: a liquid-cooled AI build.
 _SPLIT = "us-ai-liquid-cooled"
@@ -42,9 +44,10 @@ _SPLIT = "us-ai-liquid-cooled"
 
 @dataclass(frozen=True, slots=True)
 class _Owning:
-    """Owning the fleet: outlay, wear and running cost."""
+    """Owning the fleet: outlay, lives, wear and running cost."""
 
     capex: Capex
+    lives: AssetLives
     wear: Capex
     running: Opex
 
@@ -60,7 +63,7 @@ def money(scenario: Scenario, facts: Facts, service: Service, facility: Facility
     book.derive("economics.owned_cost_per_day", owned.total_usd_per_s * DAY_S)
     book.derive("economics.owned_cost_per_mtok_output", owned.output_usd_per_token * _MTOK)
     for part, cost in owned.output_parts.items():
-        if np.any(cost != 0.0):
+        if np.any(np.nan_to_num(cost) != 0.0):
             book.derive(f"economics.mtok_output_parts.{part}", cost * _MTOK)
     cost_per_s, basis = owned.total_usd_per_s, "owned"
     if scenario.economics.rent is not None:
@@ -77,10 +80,10 @@ def money(scenario: Scenario, facts: Facts, service: Service, facility: Facility
     _returns(scenario, facts, service, owning, cost_per_s)
 
 
-def _allocation(service: Service) -> dict[str, ArrayLike]:
+def _allocation(service: Service) -> dict[str, Num]:
     return {
-        "prefill_chips": service.prefill_chips,
-        "decode_chips": service.decode_chips,
+        "prefill_chips": np.asarray(service.prefill_chips) * service.prefill_load,
+        "decode_chips": np.asarray(service.decode_chips) * service.decode_load,
         "input_tokens_per_s": service.input_tokens_per_s,
         "output_tokens_per_s": service.output_tokens_per_s,
     }
@@ -92,9 +95,15 @@ def _own(scenario: Scenario, facts: Facts, service: Service, facility: Facility)
     lives = AssetLives(
         systems=facts.assume(year, "server_life", scenario.economics.server_life, "s"),
         network=facts.assume(year, "network_life"),
-        electrical=facts.number("economics.electrical_life", "construction", "electrical-plant", "depreciation_life"),
-        mechanical=facts.number("economics.mechanical_life", "construction", "mechanical-plant", "depreciation_life"),
-        building=facts.number("economics.building_life", "construction", "building-book", "depreciation_life"),
+        electrical=facts.number(
+            "economics.electrical_life", "construction", "electrical-plant", "depreciation_life"
+        ),
+        mechanical=facts.number(
+            "economics.mechanical_life", "construction", "mechanical-plant", "depreciation_life"
+        ),
+        building=facts.number(
+            "economics.building_life", "construction", "building-book", "depreciation_life"
+        ),
     )
     capex = capital_cost(
         systems=service.installed_systems,
@@ -102,20 +111,27 @@ def _own(scenario: Scenario, facts: Facts, service: Service, facility: Facility)
         network_usd=facility.network_capex_usd,
         it_power_w=facility.it_design_w,
         facility=_facility_prices(facts, site),
+        spare_share=facts.number("economics.spares_share", "construction", "generic", "spares_share"),
     )
-    it_capex = np.asarray(capex.systems) + capex.network
-    plant_capex = np.asarray(capex.electrical) + capex.mechanical
+    cost = capex.items()
+    it_capex, plant_capex = cost["systems"] + cost["network"], cost["electrical"] + cost["mechanical"]
     staff_per_w = facts.number("economics.staff_per_mw", "construction", "generic-hyperscale", "staff_per_mw")
-    upkeep_it = facts.assume("economics", "server_maintenance_share")
-    upkeep_plant = facts.number("economics.plant_maintenance_share", "construction", "generic", "maintenance_share")
-    insurance = facts.number("economics.insurance_share", "construction", "generic", "insurance_and_tax_share")
+    upkeep_it = facts.number(
+        "economics.server_maintenance_share", "construction", "generic", "maintenance_share_it"
+    )
+    upkeep_plant = facts.number(
+        "economics.plant_maintenance_share", "construction", "generic", "maintenance_share"
+    )
+    insurance = facts.number(
+        "economics.insurance_share", "construction", "generic", "insurance_and_tax_share"
+    )
     upkeep = it_capex * upkeep_it + plant_capex * upkeep_plant
     assets = capex.total
     running = operating_cost(
         facility_power_w=facility.facility_w,
         electricity_usd_per_j=facility.electricity_usd_per_j,
         staff_count=facility.it_design_w * np.asarray(staff_per_w),
-        wage_usd_per_person_s=facts.assume("economics", "staff_cost"),
+        wage_usd_per_person_s=_wage(facts, site),
         asset_usd=assets,
         maintenance_per_s=np.divide(upkeep, assets),
         insurance_per_s=insurance,
@@ -123,10 +139,10 @@ def _own(scenario: Scenario, facts: Facts, service: Service, facility: Facility)
         water_usd_per_m3=facility.water_usd_per_m3,
     )
     book.derive("economics.staff", facility.it_design_w * np.asarray(staff_per_w))
-    return _Owning(capex, straight_line(capex, lives), running)
+    return _Owning(capex, lives, straight_line(capex, lives), running)
 
 
-def _system_price(scenario: Scenario, facts: Facts, service: Service) -> ArrayLike:
+def _system_price(scenario: Scenario, facts: Facts, service: Service) -> Num:
     book = facts.ledger
     if scenario.economics.server_price is not None:
         return book.given("system.price", scenario.economics.server_price, "USD")
@@ -137,7 +153,9 @@ def _system_price(scenario: Scenario, facts: Facts, service: Service) -> ArrayLi
     if chip is None:
         chip = _latest(facts, service.chip.id, "price_new")
     if chip is None:
-        book.warn(f"{service.system.id} has no price on record: owning cannot be priced. Give economics.server_price.")
+        book.warn(
+            f"{service.system.id} has no price on record: owning cannot be priced. Give economics.server_price."
+        )
         return np.nan
     share = np.asarray(facts.assume("hardware", "server_price_per_chip_share"))
     derived = service.system.chips * np.asarray(chip) * (1.0 + share)
@@ -146,11 +164,18 @@ def _system_price(scenario: Scenario, facts: Facts, service: Service) -> ArrayLi
     return derived
 
 
-def _latest(facts: Facts, chip: str, parameter: str) -> ArrayLike | None:
+def _latest(facts: Facts, chip: str, parameter: str) -> Num | None:
     if chip not in facts.catalog.table("prices"):
         return None
     row = facts.catalog.latest("prices", chip, parameter)
     return None if row is None else facts.ledger.fact("chip.price", row)
+
+
+def _wage(facts: Facts, site: str) -> Num:
+    key = facts.text("sites", site, "construction") or "generic"
+    if facts.catalog.get("construction", key, "staff_cost_per_person") is None:
+        key = "generic"
+    return facts.number("economics.staff_cost", "construction", key, "staff_cost_per_person")
 
 
 def _facility_prices(facts: Facts, site: str) -> FacilityPrices:
@@ -161,7 +186,9 @@ def _facility_prices(facts: Facts, site: str) -> FacilityPrices:
             np.asarray(facts.number(f"construction.{name}", "construction", key, name)) for name in names
         )
         return FacilityPrices(electrical, mechanical, shell + fit_out, land)
-    weights = [np.asarray(facts.number(f"construction.{name}", "construction", _SPLIT, name)) for name in names]
+    weights = [
+        np.asarray(facts.number(f"construction.{name}", "construction", _SPLIT, name)) for name in names
+    ]
     total = facts.number("construction.capex_total", "construction", key, "capex_total")
     electrical, mechanical, shell, fit_out, land = weights
     return split_facility_price(
@@ -169,7 +196,7 @@ def _facility_prices(facts: Facts, site: str) -> FacilityPrices:
     )
 
 
-def _returns(scenario: Scenario, facts: Facts, service: Service, owning: _Owning, cost_per_s: ArrayLike) -> None:
+def _returns(scenario: Scenario, facts: Facts, service: Service, owning: _Owning, cost_per_s: Num) -> None:
     book, price = facts.ledger, scenario.economics.price
     if price is None:
         for name in ("revenue_per_day", "profit_per_day", "margin_on_cost", "irr", "payback", "npv"):
@@ -194,11 +221,19 @@ def _returns(scenario: Scenario, facts: Facts, service: Service, owning: _Owning
     horizon = facts.assume("economics", "horizon", scenario.economics.horizon, "s")
     rate = facts.assume("economics", "discount_rate", scenario.economics.discount_rate)
     periods = max(1, round(float(np.asarray(horizon).reshape(-1)[0]) / YEAR_S))
-    if np.isnan(owning.capex.total).any():
+    if np.isnan(owning.capex.total.reshape(-1)[0]):
         for name in ("irr", "payback", "npv"):
             book.unavailable(f"economics.{name}", "the price of the systems is unavailable")
         return
-    flows = project_cash_flows(owning.capex.total, revenue.total, owning.running.total, periods)
-    book.derive("economics.irr", irr(flows).rate)
+    residual = book_value(owning.capex, owning.lives, periods * YEAR_S).total
+    book.derive("economics.residual", residual)
+    flows = project_cash_flows(
+        owning.capex.total, revenue.total, owning.running.total, periods, residual_usd=residual
+    )
+    known = np.asarray(np.isfinite(flows).all(axis=-1))
+    found = irr(np.where(known[..., np.newaxis], flows, 0.0))
+    if np.any(found.roots[known] > 1):
+        book.warn("The cash flows have more than one internal rate of return; the one closest to 0 is shown.")
+    book.derive("economics.irr", np.where(known, found.rate, np.nan))
     book.derive("economics.payback", payback_s(flows))
     book.derive("economics.npv", npv_usd(rate, flows))

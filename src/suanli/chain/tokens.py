@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,15 @@ from suanli.chain.facts import Facts
 from suanli.demand import TokenDemand, token_demand
 from suanli.errors import InfeasibleError, ScenarioError
 from suanli.hardware import Chip, System
-from suanli.llm import Model, from_config, kv_bytes_per_token, parameters, weight_bytes
+from suanli.llm import (
+    Model,
+    decode_flops_per_token,
+    from_config,
+    kv_bytes_per_token,
+    parameters,
+    prefill_flops_per_token,
+    weight_bytes,
+)
 from suanli.serving import (
     Decode,
     Engine,
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from suanli.scenario.schema import Pool
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,10 @@ class Service:
     prefill_chips: Array
     decode_chips: Array
     installed_systems: Array
-    prefill_load: ArrayLike
-    decode_load: ArrayLike
-    input_tokens_per_s: ArrayLike
-    output_tokens_per_s: ArrayLike
+    prefill_load: Num
+    decode_load: Num
+    input_tokens_per_s: Num
+    output_tokens_per_s: Num
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,13 @@ def service(scenario: Scenario, facts: Facts) -> Service:
 
 def _demand(scenario: Scenario, facts: Facts) -> TokenDemand:
     given, book = scenario.demand, facts.ledger
-    for name in ("input_tokens_per_day", "output_tokens_per_day", "mean_context_tokens", "mean_input_tokens", "mean_output_tokens"):
+    for name in (
+        "input_tokens_per_day",
+        "output_tokens_per_day",
+        "mean_context_tokens",
+        "mean_input_tokens",
+        "mean_output_tokens",
+    ):
         if (value := getattr(given, name)) is not None:
             book.given(f"demand.{name}", value, "tok")
     book.given("demand.cache_hit_share", given.cache_hit_share)
@@ -97,20 +112,39 @@ def _demand(scenario: Scenario, facts: Facts) -> TokenDemand:
         mean_input_tokens=given.mean_input_tokens,
         mean_output_tokens=given.mean_output_tokens,
     )
-    for name in ("input_tokens", "output_tokens", "context_tokens", "requests_per_day", "prefill_tokens_per_s", "decode_tokens_per_s"):
+    for name in (
+        "input_tokens",
+        "output_tokens",
+        "context_tokens",
+        "requests_per_day",
+        "prefill_tokens_per_s",
+        "decode_tokens_per_s",
+    ):
         book.derive(f"demand.{name}", getattr(found, name))
     return found
 
 
 def _deployment(scenario: Scenario, facts: Facts) -> _Deployment:
     serving = scenario.serving
-    model = from_config(facts.catalog.model(scenario.llm.id))
-    facts.ledger.label("llm.id", model.id, f"models/{model.id}")
+    config = facts.catalog.model(scenario.llm.id)
+    model = from_config(config)
+    about = config.get("_suanli", {})
+    sources = "; ".join(about.get("sources", about.get("source", ())))
+    facts.ledger.label(
+        "llm.id", model.id, f"models/{model.id} | {sources}", grade="B" if about.get("verified") else "C"
+    )
     chip = facts.chip(serving.chip)
-    facts.ledger.label("chip.id", chip.id, f"chips/{chip.id}")
-    pools = {"replica": serving.replica} if serving.replica else {"prefill": serving.prefill, "decode": serving.decode}
+    pools = (
+        {"replica": serving.replica}
+        if serving.replica
+        else {"prefill": serving.prefill, "decode": serving.decode}
+    )
     layouts = {name: _layout(pool) for name, pool in pools.items() if pool is not None}
-    problems = [f"serving.{name}: {line}" for name, layout in layouts.items() for line in layout_problems(model, layout)]
+    problems = [
+        f"serving.{name}: {line}"
+        for name, layout in layouts.items()
+        for line in layout_problems(model, layout)
+    ]
     if problems:
         raise ScenarioError(problems)
     formats = formats_for(model, chip, scenario.llm.weights_dtype)
@@ -126,11 +160,13 @@ def _layout(pool: Pool) -> Layout:
 
 def _engine(scenario: Scenario, facts: Facts) -> Engine:
     names = (
-        "prefill_compute_efficiency decode_compute_efficiency memory_efficiency link_efficiency prefill_overlap "
-        "decode_overlap step_overhead memory_reserve_share"
-    ).split()
-    values = [facts.assume("serving", name) for name in names]
-    return Engine(*values, facts.assume("serving", "expert_imbalance", scenario.serving.expert_imbalance))
+        *("prefill_compute_efficiency", "decode_compute_efficiency", "memory_efficiency", "link_efficiency"),
+        *("prefill_overlap", "decode_overlap", "step_overhead", "memory_reserve_share"),
+    )
+    values = {name: facts.assume("serving", name) for name in names}
+    overhead = values.pop("step_overhead")
+    imbalance = facts.assume("serving", "expert_imbalance", scenario.serving.expert_imbalance)
+    return Engine(**values, step_overhead_s=overhead, expert_imbalance=imbalance)
 
 
 def _model_metrics(scenario: Scenario, facts: Facts, deployment: _Deployment) -> None:
@@ -159,13 +195,23 @@ def _capacity(
         drafted = 1.0
         tokens_a_step = 1.0 + facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance)  # type: ignore[assignment]
     work = decode_work(
-        model, chip, deployment.decode, formats, demand.context_tokens, scenario.llm.kv_dtype, mtp=scenario.llm.mtp
+        model,
+        chip,
+        deployment.decode,
+        formats,
+        demand.context_tokens,
+        scenario.llm.kv_dtype,
+        mtp=scenario.llm.mtp,
     )
     tpot = scenario.serving.slo.tpot
     batch = scenario.serving.batch_per_chip
     if tpot is not None:
         book.given("serving.slo_tpot", tpot, "s")
-    stolen = demand.input_tokens * (1.0 - hit) / filled.tokens_per_s / demand.output_tokens if deployment.shared else 0.0
+    stolen = (
+        demand.input_tokens * (1.0 - hit) / filled.tokens_per_s / demand.output_tokens
+        if deployment.shared
+        else 0.0
+    )
     running = decode(
         work,
         engine,
@@ -178,8 +224,15 @@ def _capacity(
         prefill_s_per_output_token=stolen,
     )
     _refuse(deployment, running, tpot, batch)
-    _serving_metrics(facts, deployment, before.peak_s, work.peak_s, filled, running, tokens_a_step)
-    book.derive("serving.kv_bytes_per_sequence", np.asarray(work.kv_bytes_per_sequence) * deployment.decode.tp)
+    running = _feasible(facts, deployment, running)
+    flops = (
+        prefill_flops_per_token(model, demand.input_tokens, cached_tokens=demand.input_tokens * hit).total,
+        decode_flops_per_token(model, demand.context_tokens, mtp=scenario.llm.mtp).total,
+    )
+    _serving_metrics(facts, deployment, flops, before.peak_s, work.peak_s, filled, running, tokens_a_step)
+    book.derive(
+        "serving.kv_bytes_per_sequence", np.asarray(work.kv_bytes_per_sequence) * deployment.decode.tp
+    )
     return filled, running
 
 
@@ -191,7 +244,7 @@ def _refuse(deployment: _Deployment, running: Decode, tpot: float | None, batch:
         raise InfeasibleError(
             f"{deployment.model.id} does not fit on {layout.chips} x {chip.id}: weights take "
             f"{units.show(weights, 'byte')} a chip, {units.show(room, 'byte')} are free. "
-            f"Smallest change that fits: about {_even(need)} chips with tp or ep to match, or a narrower llm.weights_dtype"
+            f"Smallest change that fits: about {_even(need)} chips with tp or ep to match, or narrower weights"
         )
     if _nominal(fit.sequences) * layout.chips < 1.0:
         raise InfeasibleError(
@@ -209,22 +262,54 @@ def _refuse(deployment: _Deployment, running: Decode, tpot: float | None, batch:
         )
 
 
+def _feasible(facts: Facts, deployment: _Deployment, running: Decode) -> Decode:
+    """Leave out the draws in which no batch can be: their bands would be those of an infinite fleet."""
+    impossible = np.asarray(running.batch * deployment.decode.chips < 1.0)
+    if not impossible.any():
+        return running
+    share = float(impossible.mean())
+    facts.ledger.warn(
+        f"In {share:.0%} of the draws no batch fits or meets the objective; bands are those of the other draws."
+    )
+    missing = np.where(impossible, np.nan, 1.0)
+    return replace(running, batch=running.batch * missing, tokens_per_s=running.tokens_per_s * missing)
+
+
 def _even(chips: int) -> int:
     return 1 << max(0, (chips - 1).bit_length())
 
 
 def _serving_metrics(
-    facts: Facts, deployment: _Deployment, before_s: ArrayLike, step_s: ArrayLike, filled: Prefill, running: Decode, tokens: float
+    facts: Facts,
+    deployment: _Deployment,
+    flops: tuple[Array, Array],
+    before_s: Num,
+    step_s: Num,
+    filled: Prefill,
+    running: Decode,
+    tokens: float,
 ) -> None:
     book, chip, model = facts.ledger, deployment.chip, deployment.model
-    peak = chip.peak(deployment.formats.linear)
-    book.derive("llm.prefill_flops_per_token", before_s * peak)
-    book.derive("llm.decode_flops_per_token", step_s * peak)
-    for phase, layout, direct in (("prefill", deployment.prefill, False), ("decode", deployment.decode, True)):
+    book.derive("llm.prefill_flops_per_token", flops[0])
+    book.derive("llm.decode_flops_per_token", flops[1])
+    forms = deployment.formats
+    peaks = dict.fromkeys(
+        f"chip.peak_{chip.compute_dtype(form)}"
+        for form in (forms.attention, forms.ffn, forms.experts, "bf16")
+    )
+    book.derive(
+        "serving.prefill_peak_time_per_token", before_s, inputs=("llm.prefill_flops_per_token", *peaks)
+    )
+    book.derive("serving.decode_peak_time_per_token", step_s, inputs=("llm.decode_flops_per_token", *peaks))
+    for phase, layout, direct in (
+        ("prefill", deployment.prefill, False),
+        ("decode", deployment.decode, True),
+    ):
         sent = exchange(model, chip, layout, direct=direct).sent_bytes
         book.derive(f"serving.{phase}_exchange_bytes_per_token", sent)
     book.derive("serving.prefill_tokens_per_s_per_chip", filled.tokens_per_s)
     book.derive("serving.weights_bytes_per_chip", running.fit.weights_bytes)
+    book.derive("serving.kv_space_per_chip", running.fit.kv_bytes)
     book.derive("serving.sequences_in_memory", running.fit.sequences)
     book.derive("serving.tokens_per_step", tokens)
     book.derive("serving.decode_step_memory", running.memory_s)
@@ -250,7 +335,10 @@ def _fleet(
     decode_load = facts.assume("serving", "decode_load_factor", scenario.serving.decode_load_factor)
     peak = facts.assume("demand", "peak_to_mean", scenario.demand.peak_to_mean)
     prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
-    book.derive("serving.ttft", ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s))
+    book.derive(
+        "serving.ttft",
+        ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s),
+    )
     fixed = scenario.fleet.nodes
     size = fleet_size(
         demand.prefill_tokens_per_s,
@@ -263,9 +351,9 @@ def _fleet(
         peak,
         nodes=fixed,
     )
-    split = {"formula": "the fixed fleet, split between the phases as the derived one"} if fixed is not None else {}
-    book.derive("fleet.prefill_nodes", size.prefill_nodes, **split)
-    book.derive("fleet.decode_nodes", size.decode_nodes, **split)
+    split = "" if fixed is None else "the fixed fleet, split between the phases as the derived one"
+    book.derive("fleet.prefill_nodes", size.prefill_nodes, formula=split)
+    book.derive("fleet.decode_nodes", size.decode_nodes, formula=split)
     if fixed is not None:
         book.given("fleet.nodes", fixed)
     else:

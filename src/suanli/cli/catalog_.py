@@ -53,7 +53,12 @@ def _tables(catalog: Catalog, as_json: bool) -> None:
     counts = {key: (len(catalog.ids(key)), sum(map(len, catalog.table(key).values()))) for key in TABLES}
     counts["models"] = (len(catalog.ids("models")), len(catalog.ids("models")))
     if as_json:
-        print_json({"schema": "suanli/catalog/1", "tables": {k: {"ids": i, "rows": r} for k, (i, r) in counts.items()}})
+        print_json(
+            {
+                "schema": "suanli/catalog/1",
+                "tables": {k: {"ids": i, "rows": r} for k, (i, r) in counts.items()},
+            }
+        )
         return
     shown = table("Catalogue", ("table", "left"), ("entries", "right"), ("facts", "right"))
     for key, (ids, rows) in counts.items():
@@ -68,7 +73,9 @@ def _entries(catalog: Catalog, table_name: str, as_json: bool) -> None:
         print_json({"schema": "suanli/catalog/1", "table": table_name, "ids": list(rows)})
         return
     columns = _COLUMNS.get(table_name) or _common(rows)
-    shown = table(f"{table_name}: {len(rows)} entries", ("id", "left"), *((column, "right") for column in columns))
+    shown = table(
+        f"{table_name}: {len(rows)} entries", ("id", "left"), *((column, "right") for column in columns)
+    )
     for key in rows:
         facts = [catalog.get(table_name, key, column) for column in columns]
         shown.add_row(key, *(f"{fact.value} {fact.unit}".strip() if fact else "" for fact in facts))
@@ -90,7 +97,9 @@ def _card(catalog: Catalog, table_name: str, name: str, as_json: bool) -> None:
         entries = [{field: getattr(fact, field) for field in fact.__slots__} for fact in facts]
         print_json({"schema": "suanli/catalog/1", "table": table_name, "id": key, "facts": entries})
         return
-    shown = table(f"{table_name} / {key}", ("parameter", "left"), ("value", "right"), ("g", "left"), ("source", "left"))
+    shown = table(
+        f"{table_name} / {key}", ("parameter", "left"), ("value", "right"), ("g", "left"), ("source", "left")
+    )
     hidden: set[str] = set()
     for fact in sorted(facts, key=lambda f: (f.parameter, f.status != "adopted", f.status != "alternative")):
         if fact.status == "adopted" and fact.parameter in hidden:
@@ -100,7 +109,9 @@ def _card(catalog: Catalog, table_name: str, name: str, as_json: bool) -> None:
         source = f"{fact.source}, {fact.locator}" if fact.locator else fact.source
         note = f"\n{fact.note}" if fact.note and fact.status != "adopted" else ""
         style = "" if fact.status == "adopted" else "dim"
-        shown.add_row(mark or fact.parameter, fact.shown(), fact.grade, f"{source} ({fact.as_of}){note}", style=style)
+        shown.add_row(
+            mark or fact.parameter, fact.shown(), fact.grade, f"{source} ({fact.as_of}){note}", style=style
+        )
     out = console()
     out.print(shown)
     out.print("Sources", style="bold")
@@ -132,7 +143,9 @@ def _models(catalog: Catalog, as_json: bool) -> None:
         kv = float(kv_bytes_per_token(model, "bf16"))
         context = config.get("_suanli", {}).get("context_length")
         length = f"{context:,}" if context else "unavailable"
-        shown.add_row(key, f"{count.total / 1e9:,.2f} B", f"{count.active / 1e9:,.2f} B", f"{kv / 1e3:,.1f}", length)
+        shown.add_row(
+            key, f"{count.total / 1e9:,.2f} B", f"{count.active / 1e9:,.2f} B", f"{kv / 1e3:,.1f}", length
+        )
     console().print(shown)
 
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, set_option, table
+from suanli.cli.options import (
+    catalog_option,
+    console,
+    json_option,
+    open_catalog,
+    print_json,
+    set_option,
+    table,
+)
 
 if TYPE_CHECKING:
     from suanli.catalog import Catalog
@@ -49,7 +57,9 @@ def command(
                 "schema": "suanli/compare/1",
                 "cases": list(results),
                 "inputs": {d.name: list(d.values) for d in found},
-                "metrics": {name: [_entry(result, name) for result in results.values()] for name in _names(results)},
+                "metrics": {
+                    name: [_entry(result, name) for result in results.values()] for name in _names(results)
+                },
                 "moves": [{"input": m.name, "ratio": m.ratio, "problem": m.problem} for m in moved],
             }
         )
@@ -80,8 +90,17 @@ def _entry(result: Result, name: str) -> dict[str, Any] | None:
     return value.as_metric() if value else None
 
 
-def _print(results: dict[str, Result], found: list[Any], moved: list[Any], headlines: tuple[str, ...]) -> None:
+def _short(result: Result, name: str) -> str:
     from suanli.result.tree import shown
+
+    value = result.values.get(name)
+    return "" if value is None else "unavailable" if value.value is None else shown(value)
+
+
+def _print(
+    results: dict[str, Result], found: list[Any], moved: list[Any], headlines: tuple[str, ...]
+) -> None:
+    from suanli.result.metrics import metrics
 
     out = console()
     cases = [(name, "right") for name in results]
@@ -91,12 +110,19 @@ def _print(results: dict[str, Result], found: list[Any], moved: list[Any], headl
     out.print(inputs)
     shows = table("Results", ("metric", "left"), *cases)
     for name in headlines:
-        shows.add_row(name, *(shown(r.values[name]) if name in r.values else "" for r in results.values()))
+        shows.add_row(metrics()[name].label, *(_short(r, name) for r in results.values()))
     out.print(shows)
     if moved:
-        columns = ("fleet.nodes", "power.facility", "economics.cost_per_day", "economics.cost_per_mtok_output")
+        columns = (
+            "fleet.nodes",
+            "power.facility",
+            "economics.cost_per_day",
+            "economics.cost_per_mtok_output",
+        )
         moves_table = table(
-            "The first case with one section of the second", ("section", "left"), *((c, "right") for c in columns)
+            "The first case with one section of the second",
+            ("section", "left"),
+            *((metrics()[c].label, "right") for c in columns),
         )
         for move in moved:
             cells = [f"{ratio - 1:+.1%}" if (ratio := move.ratio.get(c)) else "" for c in columns]

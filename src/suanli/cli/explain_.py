@@ -50,6 +50,6 @@ def command(run: str, name: str | None, parent: str, depth: int, as_json: bool) 
         if value.basis == "catalogue":
             click.echo(f"{indent}  └ grade {value.grade} | {value.origin}")
         elif value.basis == "given":
-            click.echo(f"{indent}  └ given in the {value.origin}")
+            click.echo(f"{indent}  └ given: {value.origin}")
         elif value.formula:
             click.echo(f"{indent}  └ {value.formula}")

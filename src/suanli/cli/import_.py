@@ -17,7 +17,12 @@ def command() -> None:
 @command.command("hf")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", "overlay", default="my-catalog", show_default=True, type=click.Path(path_type=Path),
+    "-o",
+    "--output",
+    "overlay",
+    default="my-catalog",
+    show_default=True,
+    type=click.Path(path_type=Path),
     help="Overlay folder; the model goes to its models/.",
 )
 @click.option("--id", "model_id", help="Id of the model; by default made from the file.")
@@ -33,9 +38,20 @@ def hf(config: Path, overlay: Path, model_id: str | None, as_json: bool) -> None
 
     report = import_hf(config, overlay, model_id=model_id)
     if as_json:
-        print_json({"schema": "suanli/import/1", "id": report.id, "path": str(report.path), "unknown": list(report.unknown)})
+        document = {
+            "id": report.id,
+            "path": str(report.path),
+            "parameters_total": report.parameters.total,
+            "parameters_active": report.parameters.active,
+            "kv_bytes_per_token": report.kv_bytes_per_token,
+            "unknown_fields": list(report.unknown_fields),
+        }
+        print_json({"schema": "suanli/import/1", **document})
         return
-    click.echo(f"{report.path}: model {report.id}, {report.parameters_total / 1e9:,.2f} B parameters, "
-               f"{report.parameters_active / 1e9:,.2f} B active, {report.kv_bytes_per_token / 1e3:,.1f} kB KV a token")
-    if report.unknown:
-        click.echo(f"Fields that were not read: {', '.join(report.unknown)}", err=True)
+    count = report.parameters
+    click.echo(
+        f"{report.path}: {report.id}, {count.total / 1e9:,.2f} bn parameters, {count.active / 1e9:,.2f} bn active, "
+        f"{report.kv_bytes_per_token / 1e3:,.1f} kB KV a token, weights {report.weights}"
+    )
+    if report.unknown_fields:
+        click.echo(f"Fields that were not read: {', '.join(report.unknown_fields)}", err=True)

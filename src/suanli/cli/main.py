@@ -23,7 +23,7 @@ VERBS = {
 class Verbs(click.Group):
     """A group whose commands are modules of this package; `--help` imports none of them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the guide."""
         return list(VERBS)
 
@@ -31,14 +31,16 @@ class Verbs(click.Group):
         """Load one verb."""
         if cmd_name not in VERBS:
             near = close_matches(cmd_name, VERBS, 1)
-            ctx.fail(f'No verb "{cmd_name}".' + (f' Did you mean "{near[0]}"?' if near else " See: suanli --help"))
+            ctx.fail(
+                f'No verb "{cmd_name}".' + (f' Did you mean "{near[0]}"?' if near else " See: suanli --help")
+            )
         module = importlib.import_module(f"suanli.cli.{cmd_name}_")
         command = module.command
         if not isinstance(command, click.Command):
             raise TypeError(f"suanli.cli.{cmd_name}_.command is not a click command")
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the verbs from the table above, so that help stays fast."""
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
@@ -73,7 +75,7 @@ def _run(args: list[str] | None) -> int:
         click.echo("suanli: stopped", err=True)
         return 130
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader is gone; nothing is left to flush
+        sys.stdout = None  # the reader is gone; nothing is left to flush
         return 0
     except Exception as error:  # the last line of defence: a defect is reported as one, not as a traceback
         click.echo(f"suanli: internal error ({type(error).__name__}: {error}). Please report it.", err=True)

@@ -25,7 +25,10 @@ catalog_option: Decorator = click.option(
     help="Folder with rows of your own (same CSV form); they win over ours. May be repeated.",
 )
 json_option: Decorator = click.option(
-    "--json", "as_json", is_flag=True, help="Print only JSON to standard output; the rest goes to standard error."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print only JSON to standard output; the rest goes to standard error.",
 )
 set_option: Decorator = click.option(
     "--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Override one field. May be repeated."
@@ -57,7 +60,14 @@ def table(title: str, *columns: tuple[str, str]) -> Table:
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    made = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+        title_style="bold",
+    )
     for header, justify in columns:
         made.add_column(header, justify="right" if justify == "right" else "left", overflow="fold")
     return made

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, set_option, table
+from suanli.cli.options import (
+    catalog_option,
+    console,
+    json_option,
+    open_catalog,
+    print_json,
+    set_option,
+    table,
+)
 
 if TYPE_CHECKING:
     from suanli.result.run import Result
@@ -19,6 +27,7 @@ _ANSWER = (
         (
             "serving.prefill_tokens_per_s_per_chip",
             "serving.decode_tokens_per_s_per_chip",
+            "serving.kv_space_per_chip",
             "serving.batch_per_chip",
             "serving.tpot",
             "serving.ttft",
@@ -26,7 +35,10 @@ _ANSWER = (
     ),
     ("Fleet", ("fleet.prefill_nodes", "fleet.decode_nodes", "fleet.nodes", "fleet.chips", "fleet.racks")),
     ("Network", ("network.switches", "network.transceivers", "network.power", "network.capex")),
-    ("Power", ("power.it", "power.chain_efficiency", "cooling.pue", "power.facility", "site.energy_per_year")),
+    (
+        "Power",
+        ("power.it", "power.chain_efficiency", "cooling.pue", "power.facility", "site.energy_per_year"),
+    ),
     (
         "Money",
         (
@@ -50,7 +62,12 @@ _ANSWER = (
 @catalog_option
 @json_option
 def command(
-    scenario: str, parent: str, no_folder: bool, overrides: tuple[str, ...], overlays: tuple[str, ...], as_json: bool
+    scenario: str,
+    parent: str,
+    no_folder: bool,
+    overrides: tuple[str, ...],
+    overlays: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Run a scenario through the whole chain and write its run folder.
 
@@ -85,22 +102,24 @@ def command(
 def _print(result: Result) -> None:
     from suanli.result.metrics import metrics
     from suanli.result.tree import shown, shown_band
-    from suanli.result.value import Value
+    from suanli.units import digits
 
     published = (result.scenario.get("published") or {}).get("figures", {})
     columns = [("", "left"), ("suanli", "right"), ("90 % band", "right")]
-    columns += [("published", "right"), ("off by", "right")] if published else []
+    columns += [("published", "right"), ("off", "right")] if published else []
     answer = table(result.name, *columns)
+    for column in answer.columns:
+        column.no_wrap = True
     for section, names in _ANSWER:
         answer.add_row(section, *[""] * (len(columns) - 1), style="bold")
         for name in names:
             value = result.values.get(name)
             if value is None:
                 continue
-            row = [f"  {metrics()[name].label}", shown(value), shown_band(value)]
+            text = "unavailable" if value.value is None else shown(value)
+            row = [f"  {metrics()[name].label}", text, shown_band(value)]
             if published and name in published and value.value is not None:
-                figure = float(published[name])
-                row += [shown(Value(name, figure, value.unit)), f"{value.value / figure - 1:+.1%}"]
+                row += [digits(float(published[name]), 5), f"{value.value / float(published[name]) - 1:+.1%}"]
             answer.add_row(*row)
     out = console()
     out.print(answer)
@@ -110,5 +129,6 @@ def _print(result: Result) -> None:
     grades = [value.grade for value in result.values.values() if value.basis == "catalogue"]
     estimates = grades.count("D")
     out.print(f"{len(grades)} catalogue rows used, {estimates} of them our estimates (grade D).", style="dim")
-    for warning in result.warnings:
-        out.print(f"Note: {warning}", style="dim")
+    missing = {value.reason for value in result.metrics().values() if value.value is None}
+    for note in [*result.warnings, *(f"Unavailable: {reason}." for reason in sorted(missing))]:
+        out.print(f"Note: {note}", style="dim")

@@ -57,6 +57,12 @@ def humidity_ratio(vapour_pressure_pa: ArrayLike, air_pressure_pa: ArrayLike) ->
     return np.asarray(_RATIO * vapour / np.maximum(np.asarray(air_pressure_pa) - vapour, 1.0))
 
 
+def vapour_pressure_pa(humidity: ArrayLike, air_pressure_pa: ArrayLike) -> Array:
+    """Partial pressure of water [Pa] at a humidity ratio [kg/kg] and pressure [Pa]: p W / (0.621945 + W)."""
+    w = np.asarray(humidity, dtype=float)
+    return np.asarray(np.asarray(air_pressure_pa) * w / (_RATIO + w))
+
+
 def humidity_ratio_at(
     temperature_c: ArrayLike, relative_humidity: ArrayLike, air_pressure_pa: ArrayLike
 ) -> Array:

@@ -11,6 +11,8 @@ from suanli.cooling.air import (
     humidity_ratio_at,
     humidity_ratio_from_wet_bulb,
     pressure_pa,
+    saturation_pressure_pa,
+    vapour_pressure_pa,
     wet_bulb_c,
 )
 from suanli.errors import InputError
@@ -74,7 +76,7 @@ def representative_hours(
     p = np.asarray(pressure_pa(altitude_m))[..., None]
     if wet_bulb_mean_c is not None:
         w = humidity_ratio_from_wet_bulb(mean, wet_bulb_mean_c, p)
-        humidity = w / humidity_ratio_at(mean, 1.0, p)
+        humidity = vapour_pressure_pa(w, p) / saturation_pressure_pa(mean)
     elif relative_humidity_mean is not None:
         humidity = np.asarray(relative_humidity_mean, dtype=float)
     else:

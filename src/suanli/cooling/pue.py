@@ -40,7 +40,7 @@ class FacilityYear:
         heat_rejected_j: heat given to the outdoors.
         water_m3: make-up water [m3].
         peak_w: highest power at the grid connection [W].
-        chiller_capacity_w: highest heat that the chillers lift [W].
+        chiller_capacity_w: highest heat that the chillers lift, at the load given [W].
         chiller_free_share: share of the year without any chiller [1].
     """
 
@@ -68,6 +68,11 @@ class FacilityYear:
         """Energy at the grid connection [J]."""
         support = self.chain_loss_j + self.cooling_j + self.mechanical_loss_j + self.other_j
         return np.asarray(self.it_j + support)
+
+    @property
+    def chain_efficiency(self) -> Array:
+        """IT energy over the energy that its electrical chain takes from the grid [1]."""
+        return np.asarray(self.it_j / (self.it_j + self.chain_loss_j))
 
     @property
     def pue(self) -> Array:
@@ -99,7 +104,7 @@ def facility_year(
     highest load.
 
     Args:
-        it_w: mean IT power at the server's power input, scalar or (samples,) [W].
+        it_w: mean IT power at the server's power input, above 0; scalar or (samples,) [W].
         it_design_w: IT power that chain and plant are built for, scalar or (samples,) [W].
         chain: electrical chain.
         converters: catalogue id -> converter, those of the chain and of MECHANICAL_FEED; samples as
@@ -150,11 +155,10 @@ def over_hours(value: _T) -> _T:
     """Return a scalar or dataclass with a trailing axis of length 1 on every array, so that it meets hours.
 
     Args:
-        value: a number, an array of samples (samples,), or a dataclass (nested, with tuples) of such [any
-            unit].
+        value: a number, an array of samples (samples,), or a dataclass (nested, with tuples) of such.
 
     Returns:
-        The same with arrays of shape (samples, 1) [same unit]; scalars stay.
+        The same with arrays of shape (samples, 1); scalars stay.
     """
     result: object = value
     if isinstance(value, np.ndarray):

@@ -63,7 +63,9 @@ def token_demand(
     Raises:
         ValueError: neither a context nor a prompt length is given.
     """
-    inputs, outputs, hit = (np.asarray(x, dtype=float) for x in (input_tokens_per_day, output_tokens_per_day, cache_hit_share))
+    inputs, outputs, hit = (
+        np.asarray(x, dtype=float) for x in (input_tokens_per_day, output_tokens_per_day, cache_hit_share)
+    )
     ratio = outputs / inputs
     if mean_input_tokens is not None:
         prompt = np.asarray(mean_input_tokens, dtype=float)
@@ -72,7 +74,9 @@ def token_demand(
     else:
         raise ValueError("token_demand needs mean_context_tokens or mean_input_tokens")
     answer = prompt * ratio if mean_output_tokens is None else np.asarray(mean_output_tokens, dtype=float)
-    context = prompt + 0.5 * answer if mean_context_tokens is None else np.asarray(mean_context_tokens, dtype=float)
+    context = (
+        prompt + 0.5 * answer if mean_context_tokens is None else np.asarray(mean_context_tokens, dtype=float)
+    )
     return TokenDemand(
         requests_per_day=inputs / prompt,
         input_tokens=prompt,

@@ -94,13 +94,13 @@ def attention_decode_time_s(
     kv_dtype: str,
     chip: OperatorChip,
     coefficients: AttentionDecodeCoefficients,
-    window: ArrayLike = 0,
+    window_tokens: ArrayLike = 0,
     query_tokens: ArrayLike = 1,
     warm: bool = False,
 ) -> Array:
     """Time of one decode step's attention over the KV cache of a layer.
 
-    With u = batch x kv_heads pieces of s = min(context, window) tokens and r query rows each::
+    With u = batch x kv_heads pieces of s = min(context, window_tokens) tokens and r query rows each::
 
         M = bytes/min(W e_m, w n),  n = clip(u s/chunk, u, SM) processors streaming at w
         C = 4 u max(r, 16) s d/(P e_c);   U = u/SM piece max(d/128, 1) r^g
@@ -115,7 +115,7 @@ def attention_decode_time_s(
         kv_dtype: number format of the cache.
         chip: peaks, bandwidth and processors.
         coefficients: of the kernel.
-        window: sliding window; 0 for none [token].
+        window_tokens: sliding window; 0 for none [token].
         query_tokens: tokens of a request that attend in one step (1; more with speculative decoding) [token].
         warm: as a benchmark that repeats one layer, where KV may stay in the last-level cache. Serving is cold.
 
@@ -124,7 +124,7 @@ def attention_decode_time_s(
     """
     c = coefficients
     batch, heads, kv_heads, head_dim = (np.asarray(v, dtype=float) for v in (batch, heads, kv_heads, head_dim))
-    span = _span(context, window)
+    span = _span(context, window_tokens)
     pieces, rows = batch * kv_heads, heads / kv_heads * np.asarray(query_tokens, dtype=float)
     kv = 2.0 * pieces * span * head_dim * number_format(kv_dtype).weight_bytes
     moved = kv + 4.0 * pieces * rows * head_dim
@@ -152,12 +152,12 @@ def attention_prefill_time_s(
     dtype: str,
     chip: OperatorChip,
     coefficients: AttentionPrefillCoefficients,
-    prefix: ArrayLike = 0,
-    window: ArrayLike = 0,
+    prefix_tokens: ArrayLike = 0,
+    window_tokens: ArrayLike = 0,
     warm: bool = False,
     phase_s: ArrayLike = 0.0,
 ) -> Array:
-    """Time of causal attention of `tokens` new tokens per request behind `prefix` cached ones.
+    """Time of causal attention of `tokens` new tokens per request behind `prefix_tokens` cached ones.
 
     Query rows are cut into tiles of 128 (T of them), keys into blocks of 128; a tile meets b blocks on average and
     B at most (causal, window-limited)::
@@ -174,8 +174,8 @@ def attention_prefill_time_s(
         dtype: number format of the product ("bf16" or "fp8").
         chip: peaks, bandwidth and processors.
         coefficients: of the kernel.
-        prefix: tokens already in the cache [token].
-        window: sliding window; 0 for none [token].
+        prefix_tokens: tokens already in the cache [token].
+        window_tokens: sliding window; 0 for none [token].
         warm: as a benchmark that repeats one layer (see `attention_decode_time_s`).
         phase_s: duration of the compute-bound phase around it, for the droop; its own if longer [s].
 
@@ -188,13 +188,13 @@ def attention_prefill_time_s(
     group = heads / kv_heads
     packed = np.ceil(group * tokens / BLOCK)
     tiles = batch * kv_heads * np.where(np.asarray(c.packed) > 0.5, packed, group * np.ceil(tokens / BLOCK))
-    mean, most = causal_blocks(tokens, prefix, window)
+    mean, most = causal_blocks(tokens, prefix_tokens, window_tokens)
     gain = (head_dim / _REFERENCE_HEAD) ** c.head_exponent
     efficiency = np.minimum(c.compute_efficiency * gain, 1.0)
     processors = chip.processors
     one = 4.0 * BLOCK * BLOCK * head_dim * mean * processors / (chip.peak(dtype) * efficiency) + c.tile_s
     compute = drooped(half_wave(tiles, processors) * one, c.droop, phase_s)
-    cached = _span(np.asarray(prefix, dtype=float), window) * np.where(np.asarray(prefix) > 0, 1.0, 0.0)
+    cached = _span(prefix_tokens, window_tokens)
     moved = 4.0 * batch * head_dim * (tokens * (heads + kv_heads) + cached * kv_heads)
     if warm:
         cold = cold_share(moved, chip.l2_bytes, c.l2_share)
@@ -205,21 +205,21 @@ def attention_prefill_time_s(
     return np.asarray(c.launch_s + serial + p_norm(compute, memory, 1.0 + c.overlap))
 
 
-def causal_blocks(tokens: ArrayLike, prefix: ArrayLike = 0, window: ArrayLike = 0) -> tuple[Array, Array]:
+def causal_blocks(tokens: ArrayLike, prefix_tokens: ArrayLike = 0, window_tokens: ArrayLike = 0) -> tuple[Array, Array]:
     """Blocks of 128 keys that a tile of query rows meets: on average over the tiles, and at most.
 
     Args:
         tokens: new tokens [token].
-        prefix: tokens before them [token].
-        window: sliding window; 0 for none [token].
+        prefix_tokens: tokens before them [token].
+        window_tokens: sliding window; 0 for none [token].
 
     Returns:
         Mean and largest number of blocks, at least one [1].
     """
     own = np.maximum(np.ceil(np.asarray(tokens, dtype=float) / BLOCK), 1.0)
-    before = np.ceil(np.asarray(prefix, dtype=float) / BLOCK)
-    window = np.asarray(window, dtype=float)
-    limit = np.where(window > 0.0, np.ceil(np.maximum(window, 1.0) / BLOCK) + 1.0, np.inf)
+    before = np.ceil(np.asarray(prefix_tokens, dtype=float) / BLOCK)
+    window_tokens = np.asarray(window_tokens, dtype=float)
+    limit = np.where(window_tokens > 0.0, np.ceil(np.maximum(window_tokens, 1.0) / BLOCK) + 1.0, np.inf)
     most = np.minimum(limit, own + before)
     # Tile i of `own` meets min(before + i, limit) blocks: a ramp of `rising` tiles, then a plateau.
     rising = np.clip(most - before, 0.0, own)
@@ -243,6 +243,6 @@ def drooped(compute_s: ArrayLike, droop: ArrayLike, phase_s: ArrayLike = 0.0) ->
     return np.asarray(compute_s * (1.0 + np.asarray(droop) * busy / (busy + SUSTAINED_S)))
 
 
-def _span(context: ArrayLike, window: ArrayLike) -> Array:
-    context, window = np.asarray(context, dtype=float), np.asarray(window, dtype=float)
-    return np.where(window > 0.0, np.minimum(context, window), context)
+def _span(context: ArrayLike, window_tokens: ArrayLike) -> Array:
+    context, window_tokens = np.asarray(context, dtype=float), np.asarray(window_tokens, dtype=float)
+    return np.where(window_tokens > 0.0, np.minimum(context, window_tokens), context)

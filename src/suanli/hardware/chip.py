@@ -12,6 +12,8 @@ from suanli.errors import InfeasibleError
 from suanli.hardware.formats import number_format
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class Chip:
@@ -29,13 +31,13 @@ class Chip:
     """
 
     id: str
-    peak_flop_per_s: Mapping[str, ArrayLike]
-    memory_bytes: ArrayLike
-    bandwidth_bytes_per_s: ArrayLike
-    scale_up_bytes_per_s: ArrayLike | None
-    scale_out_bytes_per_s: ArrayLike | None
+    peak_flop_per_s: Mapping[str, Num]
+    memory_bytes: Num
+    bandwidth_bytes_per_s: Num
+    scale_up_bytes_per_s: Num | None
+    scale_out_bytes_per_s: Num | None
     scale_up_domain: int
-    tdp_w: ArrayLike
+    tdp_w: Num
 
     def compute_dtype(self, dtype: str) -> str | None:
         """Return the peak ("fp8", "bf16", ...) that products in a number format run at, or None where the chip cannot."""

@@ -32,12 +32,16 @@ class OperatorChip:
         memory_bandwidth_bytes_per_s: device memory bandwidth [byte/s].
         sm_count: processors that take a tile each; None where unknown (an equivalent is used) [1].
         l2_bytes: last-level cache [byte].
+        link_bytes_per_s: scale-up bandwidth (host link where there is none), one direction; None where unknown [byte/s].
+        network_bytes_per_s: scale-out bandwidth, one direction; None where unknown [byte/s].
     """
 
     peak_flop_per_s: Mapping[str, ArrayLike]
     memory_bandwidth_bytes_per_s: ArrayLike
     sm_count: ArrayLike | None = None
     l2_bytes: ArrayLike = 0.0
+    link_bytes_per_s: ArrayLike | None = None
+    network_bytes_per_s: ArrayLike | None = None
 
     def peak(self, dtype: str | NumberFormat) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the dense peak that products in a number format run at [FLOP/s].

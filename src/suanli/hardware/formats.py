@@ -40,6 +40,7 @@ _FORMATS = (
     NumberFormat("nvfp4", 0.5 + 1.0 / 16, 0.5 + 1.0 / 16, 2.0, ("fp4",), True, ("mxfp4", "fp8_block", "fp8", "bf16")),
     NumberFormat("mxfp4", 0.5 + 1.0 / 32, 0.5 + 1.0 / 32, 2.0, ("fp4",), True, ("nvfp4", "fp8_block", "fp8", "bf16")),
     NumberFormat("w4afp8", 0.5 + 1.0 / 64, 1.0, 2.0, ("fp8",), True, ("fp8_block", "fp8", "bf16")),
+    NumberFormat("w4a8_mxfp4", 0.5 + 1.0 / 32, 1.0 + 1.0 / 32, 2.0, ("fp8",), True, ("mxfp4", "nvfp4", "fp8_block", "fp8")),
     NumberFormat("int4_wo", 0.5 + 2.0 / 128, 2.0, 2.0, ("bf16", "fp16"), False, ("bf16",)),
     NumberFormat("int8_wo", 1.0, 2.0, 2.0, ("bf16", "fp16"), False, ("bf16",)),
     NumberFormat("mxfp4_wo", 0.5 + 1.0 / 32, 2.0, 2.0, ("bf16", "fp16"), False, ("int4_wo", "bf16")),
@@ -55,6 +56,7 @@ _ALIASES = {
     "w4a16": "int4_wo",
     "w8a16": "int8_wo",
     "w4a16_mxfp4": "mxfp4_wo",
+    "w4a8_mxfp4_mxfp8": "w4a8_mxfp4",
     "sq": "int8",
     "w8a8": "int8",
 }

@@ -11,19 +11,19 @@ Array = NDArray[np.float64]
 FLOP_PER_S_PER_PROCESSOR = 7.5e12
 
 
-def p_norm(first: ArrayLike, second: ArrayLike, exponent: ArrayLike) -> Array:
+def p_norm(first_s: ArrayLike, second_s: ArrayLike, exponent: ArrayLike) -> Array:
     """Combine two limits that overlap in part: t = (a^q + b^q)^(1/q); q = 1 is no overlap, large q is the maximum.
 
     Args:
-        first: a, time of one limit, at least 0 [s].
-        second: b, time of the other, at least 0 [s].
+        first_s: a, time of one limit, at least 0 [s].
+        second_s: b, time of the other, at least 0 [s].
         exponent: q, at least 1 [1].
 
     Returns:
         Time [s]; between max(a, b) and a + b.
     """
-    high = np.maximum(first, second)
-    low = np.minimum(first, second)
+    high = np.maximum(first_s, second_s)
+    low = np.minimum(first_s, second_s)
     ratio = np.divide(low, high, out=np.zeros_like(high), where=high > 0.0)
     return np.asarray(high * (1.0 + ratio**exponent) ** (1.0 / np.asarray(exponent)))
 

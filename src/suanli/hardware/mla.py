@@ -155,11 +155,11 @@ def mla_prefill_time_s(
     chip: OperatorChip,
     coefficients: MlaPrefillCoefficients,
     shape: LatentShape = DEEPSEEK,
-    prefix: ArrayLike = 0,
+    prefix_tokens: ArrayLike = 0,
     warm: bool = False,
     phase_s: ArrayLike = 0.0,
 ) -> Array:
-    """Time of causal MLA of `tokens` new tokens per request behind `prefix` cached ones, BF16.
+    """Time of causal MLA of `tokens` new tokens per request behind `prefix_tokens` cached ones, BF16.
 
     As `attention.attention_prefill_time_s` with keys of 192 and values of 128 per head, or, where the kernel absorbs,
     keys of 576 and values of 512 that all heads share (tiles then hold rows of several heads).
@@ -171,7 +171,7 @@ def mla_prefill_time_s(
         chip: peaks, bandwidth and processors.
         coefficients: of the kernel.
         shape: dimensions of the latent attention.
-        prefix: tokens already in the cache [token].
+        prefix_tokens: tokens already in the cache [token].
         warm: as a benchmark that repeats one layer.
         phase_s: duration of the compute-bound phase around it, for the droop; its own if longer [s].
 
@@ -184,12 +184,12 @@ def mla_prefill_time_s(
     wide = 2.0 * shape.latent + shape.rope
     narrow = float(shape.nope + shape.rope + shape.value)
     tiles = batch * np.where(absorbed, np.ceil(heads * tokens / BLOCK), heads * np.ceil(tokens / BLOCK))
-    mean, most = causal_blocks(tokens, prefix)
+    mean, most = causal_blocks(tokens, prefix_tokens)
     processors = chip.processors
     flops = 2.0 * BLOCK * BLOCK * np.where(absorbed, wide, narrow) * mean
     one = flops * processors / (chip.peak("bf16") * c.compute_efficiency) + c.tile_s
     compute = drooped(half_wave(tiles, processors) * one, c.droop, phase_s)
-    keys = tokens + np.asarray(prefix, dtype=float)
+    keys = tokens + np.asarray(prefix_tokens, dtype=float)
     shared = tokens * heads * wide + keys * (shape.latent + shape.rope)
     expanded = (tokens + keys) * heads * narrow
     moved = 2.0 * batch * np.where(absorbed, shared, expanded)

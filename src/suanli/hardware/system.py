@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class System:
 
     id: str
     chips: int
-    power_max_w: ArrayLike
-    racks: ArrayLike
+    power_max_w: Num
+    racks: Num
 
 
 def system_power_w(
@@ -50,12 +51,15 @@ def system_power_w(
         Power at the system's AC input [W].
     """
     chips = system.chips * np.asarray(chip_tdp_w, dtype=float)
-    share = np.asarray(chip_idle_share) + (1.0 - np.asarray(chip_idle_share)) * chip_activity
-    other = np.maximum(np.asarray(system.power_max_w) - chips, 0.0) * other_activity
+    idle = np.asarray(chip_idle_share, dtype=float)
+    share = idle + (1.0 - idle) * np.asarray(chip_activity, dtype=float)
+    other = np.maximum(np.asarray(system.power_max_w) - chips, 0.0) * np.asarray(other_activity, dtype=float)
     return np.asarray(chips * share + other)
 
 
-def systems_per_rack(system_power_max_w: ArrayLike, height_m: ArrayLike, rack_power_w: ArrayLike, rack_height_m: float) -> Array:
+def systems_per_rack(
+    system_power_max_w: ArrayLike, height_m: ArrayLike, rack_power_w: ArrayLike, rack_height_m: float
+) -> Array:
     """How many systems one rack takes: the smaller of the power and the height limit, at least one.
 
     Args:

@@ -20,18 +20,7 @@ from suanli.llm.flops import (
     prefill_flops_per_token,
     training_flops_per_token,
 )
-from suanli.llm.model import (
-    Attention,
-    Experts,
-    FeedForward,
-    Form,
-    LayerGroup,
-    Linear,
-    Mlp,
-    Model,
-    Mtp,
-    StateMixer,
-)
+from suanli.llm.model import LayerGroup, Model, Mtp
 from suanli.llm.operators import (
     AttentionCore,
     Elementwise,
@@ -48,6 +37,7 @@ from suanli.llm.operators import (
     prefill_segment,
 )
 from suanli.llm.parameters import GroupParameters, Parameters, parameters
+from suanli.llm.parts import Attention, Experts, FeedForward, Form, Linear, Mlp, StateMixer
 from suanli.llm.sharding import Sharding, check_sharding
 from suanli.llm.spans import Span
 from suanli.llm.step import layer_operators, step_operators

@@ -13,7 +13,8 @@ class Traits:
     """Habits of an architecture. A bias is "" (never), "*" (always) or the field that says so.
 
     Attributes:
-        mixer: family of token mixers: "gqa", "mla", "mfa" (Step-3), "csa" (DeepSeek-V4), "nemotron", "mamba2",
+        mixer: family of token mixers: "gqa", "mla", "mfa" (Step-3), "csa" (DeepSeek-V4), "nemotron",
+            "mamba2",
             "qwen_hybrid", "kimi_linear", "nas".
         gated: whether the dense FFN has a gate.
         norms: hidden-wide norms a layer [1].
@@ -28,9 +29,11 @@ class Traits:
         tied: whether the head is the embedding where the config does not say.
         head_bias: whether the head has a bias.
         routing_bias: whether a correction bias per expert steers the routing.
-        windows: how `sliding_window` applies where no list of layer types says so: "all", "alternate", "sixth"
+        windows: how `sliding_window` applies where no list of layer types says so: "all", "alternate",
+            "sixth"
             (five windowed layers, one full) or "switched" (`use_sliding_window`).
-        sinks: layers with a learned sink per head: "" none, "all", "swa" those with heads of their own for windows.
+        sinks: layers with a learned sink per head: "" none, "all", "swa" those with heads of their own for
+            windows.
         mtp: mixer of the MTP module: "" none known, "last" as the last layer, "full" full attention.
     """
 
@@ -93,9 +96,7 @@ ARCHITECTURES: dict[str, Traits] = {
     "gemma3": _GEMMA3,
     "gemma3_text": _GEMMA3,
     "chatglm": Traits(qkv_bias="add_qkv_bias", o_bias="add_bias_linear", mlp_bias="add_bias_linear"),
-    "glm4_moe": Traits(
-        o_bias="", qk_norm="head", qk_norm_field="use_qk_norm", routing_bias=True, mtp="last"
-    ),
+    "glm4_moe": Traits(o_bias="", qk_norm="head", qk_norm_field="use_qk_norm", routing_bias=True, mtp="last"),
     "glm_moe_dsa": _DEEPSEEK3,
     "deepseek_v2": _DEEPSEEK2,
     "deepseek_v3": _DEEPSEEK3,

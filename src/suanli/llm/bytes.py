@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.llm.dtypes import WeightDtypes, dtype, resolve
-from suanli.llm.model import Attention, Form, LayerGroup, Linear, Model, StateMixer
+from suanli.llm.dtypes import Dtype, WeightDtypes, dtype, resolve
+from suanli.llm.model import LayerGroup, Model
+from suanli.llm.parts import Attention, Form, Linear, StateMixer
 
 Array = NDArray[np.float64]
 
@@ -19,7 +20,8 @@ class WeightBytes:
 
     Attributes:
         experts: routed experts of the main model [byte].
-        linear: its other products, routers included [byte].
+        attention: products of attention and state layers [byte].
+        ffn: dense FFNs, shared experts, routers [byte].
         embedding: token embedding, positions and head [byte].
         other: norms, biases, convolutions [byte].
         mtp: MTP modules, where asked for [byte].
@@ -27,7 +29,8 @@ class WeightBytes:
     """
 
     experts: float
-    linear: float
+    attention: float
+    ffn: float
     embedding: float
     other: float
     mtp: float
@@ -41,25 +44,27 @@ class WeightBytes:
     @property
     def rest(self) -> float:
         """All but the routed experts [byte]."""
-        return self.linear + self.embedding + self.other + self.mtp + self.vision
+        return self.attention + self.ffn + self.embedding + self.other + self.mtp + self.vision
 
 
 @dataclass(frozen=True, slots=True)
 class LayerBytes:
-    """Weight bytes of one layer: its routed experts, its other products, the rest [byte]."""
+    """Weight bytes of one layer: routed experts, attention, other FFN products, the rest [byte]."""
 
     experts: float
-    linear: float
+    attention: float
+    ffn: float
     other: float
 
     @property
     def total(self) -> float:
         """All parts together [byte]."""
-        return self.experts + self.linear + self.other
+        return self.experts + self.attention + self.ffn + self.other
 
 
 def layer_bytes(group: LayerGroup, dtypes: WeightDtypes) -> LayerBytes:
-    """Weight bytes of one layer of a group: weights of products in their format, biases and the rest in `other`.
+    """Weight bytes of one layer of a group: weights of products in their format, biases and the rest in
+    `other`.
 
     Args:
         group: the group.
@@ -68,28 +73,28 @@ def layer_bytes(group: LayerGroup, dtypes: WeightDtypes) -> LayerBytes:
     Returns:
         Bytes by part [byte].
     """
-    experts = linear = 0.0
-    linears: list[Linear] = []
-    if group.mixer is not None:
-        linears += group.mixer.linears
-    if group.ffn is not None:
-        linears += group.ffn.linears
-        if group.ffn.experts is not None:
-            mlp = group.ffn.experts.mlp
-            each = sum(matrix_bytes(one, dtypes, expert=True) for one in (mlp.up, mlp.down))
-            experts = group.ffn.experts.count * each
-    linear = sum(matrix_bytes(one, dtypes) for one in linears)
-    counted = sum(one.parameters for one in linears)
+    experts = 0.0
+    mixing = group.mixer.linears if group.mixer is not None else ()
+    feeding = group.ffn.linears if group.ffn is not None else ()
+    counted = sum(one.parameters for one in (*mixing, *feeding))
     if group.ffn is not None and group.ffn.experts is not None:
-        counted += group.ffn.experts.parameters
-    return LayerBytes(experts, linear, (group.parameters - counted) * dtypes.other.size_bytes)
+        routed = group.ffn.experts
+        each = sum(matrix_bytes(one, dtypes, dtypes.experts) for one in (routed.mlp.up, routed.mlp.down))
+        experts = routed.count * each
+        counted += routed.parameters
+    return LayerBytes(
+        experts=experts,
+        attention=sum(matrix_bytes(one, dtypes, dtypes.attention) for one in mixing),
+        ffn=sum(matrix_bytes(one, dtypes, dtypes.ffn) for one in feeding),
+        other=(group.parameters - counted) * dtypes.other.size_bytes,
+    )
 
 
-def matrix_bytes(linear: Linear, dtypes: WeightDtypes, expert: bool = False) -> float:
-    """Bytes of a product's weights and biases; biases and what `kept_wide` marks stay in the wide format [byte]."""
-    form = dtypes.experts if expert else dtypes.other if linear.kept_wide else dtypes.linear
+def matrix_bytes(linear: Linear, dtypes: WeightDtypes, form: Dtype) -> float:
+    """Bytes of a product: weights in `form`, or wide where `kept_wide` says so; biases always wide [byte]."""
     weights = linear.parameters - linear.bias
-    return weights * form.size_bytes + linear.bias * dtypes.other.size_bytes
+    chosen = dtypes.other if linear.kept_wide else form
+    return weights * chosen.size_bytes + linear.bias * dtypes.other.size_bytes
 
 
 def weight_bytes(
@@ -99,7 +104,8 @@ def weight_bytes(
 
     Args:
         model: the model.
-        dtypes: formats; a name means a checkpoint quantised to it, with embedding, head, norms and routers left in 16 bits;
+        dtypes: formats; a name means a checkpoint quantised to it, with embedding, head, norms and routers
+            left in 16 bits;
             None means the checkpoint's own. `WeightDtypes.uniform` puts every parameter in one format.
         mtp: whether MTP modules are held too; they share embedding and head.
         vision: whether the vision tower is held too.
@@ -120,7 +126,8 @@ def weight_bytes(
         modules = model.mtp.depth * mtp_module_bytes(model, forms)
     return WeightBytes(
         experts=sum(count * row.experts for count, row in rows),
-        linear=sum(count * row.linear for count, row in rows),
+        attention=sum(count * row.attention for count, row in rows),
+        ffn=sum(count * row.ffn for count, row in rows),
         embedding=tables * forms.embedding.size_bytes,
         other=sum(count * row.other for count, row in rows)
         + (model.final_parameters + model.head.bias) * forms.other.size_bytes,
@@ -134,7 +141,10 @@ def mtp_module_bytes(model: Model, dtypes: WeightDtypes) -> float:
     if model.mtp is None:
         return 0.0
     layers = sum(group.count * layer_bytes(group, dtypes).total for group in model.mtp.layers)
-    own = matrix_bytes(model.mtp.projection, dtypes) + model.mtp.other_parameters * dtypes.other.size_bytes
+    own = (
+        matrix_bytes(model.mtp.projection, dtypes, dtypes.other)
+        + model.mtp.other_parameters * dtypes.other.size_bytes
+    )
     return layers + own
 
 
@@ -166,7 +176,8 @@ def weight_bytes_read(
     *,
     mtp: bool = False,
 ) -> Array:
-    """Weight bytes one step of T tokens reads: all but the routed experts, and of those the expected distinct ones.
+    """Weight bytes one step of T tokens reads: all but the routed experts, and of those the expected distinct
+    ones.
 
     Of the embedding table T rows are read; the head is read whole.
 
@@ -205,7 +216,7 @@ def _layers_read(groups: tuple[LayerGroup, ...], tokens: Array, dtypes: WeightDt
         if group.ffn is not None and group.ffn.experts is not None:
             experts = group.ffn.experts
             share = expected_distinct_experts(experts.count, experts.top_k, tokens) / experts.count
-        total = total + group.count * (row.linear + row.other + row.experts * np.asarray(share))
+        total = total + group.count * (row.total - row.experts * (1.0 - np.asarray(share)))
     return np.asarray(total)
 
 
@@ -240,7 +251,8 @@ def kv_bytes(
 ) -> KvBytes:
     """Bytes that one sequence of the main model holds at a context length.
 
-    Sum over layers of entries kept x values per entry x size: 2 n_kv d for grouped attention, rank + rope for latent
+    Sum over layers of entries kept x values per entry x size: 2 n_kv d for grouped attention, rank + rope for
+    latent
     attention; windows and chunks cap the entries, compression divides them; states do not grow.
 
     Args:
@@ -270,7 +282,9 @@ def kv_bytes(
             state += group.count * state_bytes_of(mixer, state_dtype)
         elif isinstance(mixer, Attention):
             width = group.count * mixer.entry_width(form) * size
-            attention = attention + width * sum((span.kept(context) for span in mixer.keeps), start=np.zeros(()))
+            attention = attention + width * sum(
+                (span.kept(context) for span in mixer.keeps), start=np.zeros(())
+            )
             if mixer.indexer is not None:
                 keys = mixer.indexer.span.kept(context)
                 indexer = indexer + group.count * mixer.indexer.dim * index_size * keys
@@ -278,7 +292,8 @@ def kv_bytes(
 
 
 def state_bytes_of(mixer: StateMixer, state_dtype: str = "fp32") -> float:
-    """Bytes of one sequence's state in one layer: recurrent values in `state_dtype`, convolution in 16 bits [byte]."""
+    """Bytes of one sequence's state in one layer: recurrent values in `state_dtype`, convolution in 16 bits
+    [byte]."""
     return mixer.state_values * dtype(state_dtype).size_bytes + mixer.conv_values * 2.0
 
 

@@ -9,8 +9,9 @@ from suanli.errors import InputError, NoDataError, close_matches
 from suanli.llm.architectures import ARCHITECTURES, Traits
 from suanli.llm.fields import Fields
 from suanli.llm.layers import Key, layer_groups, layer_keys, layer_number, nemotron_blocks
-from suanli.llm.model import Attention, LayerGroup, Linear, Model, Mtp, StateMixer
+from suanli.llm.model import LayerGroup, Model, Mtp
 from suanli.llm.native import native_dtypes
+from suanli.llm.parts import Attention, Linear, StateMixer
 from suanli.llm.vision import vision_parameters
 
 _TEXT = ("text_config", "llm_config", "language_config")
@@ -66,7 +67,9 @@ def _architecture(outer: Fields, inner: Fields) -> str:
     if not names:
         classes = outer.config.get("architectures") or []
         found = f" (architectures: {', '.join(map(str, classes))})" if classes else ""
-        raise InputError(f"{outer.place} model_type: missing{found}; it names the architecture. Supported: {supported}")
+        raise InputError(
+            f"{outer.place} model_type: missing{found}; it names the architecture. Supported: {supported}"
+        )
     close = close_matches(names[-1], ARCHITECTURES)
     hint = f" Close: {', '.join(close)}." if close else ""
     raise InputError(
@@ -98,7 +101,7 @@ def _read(outer: Fields, inner: Fields, traits: Traits, architecture: str) -> Mo
         tied_embeddings=tied,
         layers=groups,
         embedding_parameters=vocab * hidden,
-        position_parameters=positions + (traits.norm_width * hidden if traits.embedding_norm else 0),
+        position_parameters=positions,
         final_parameters=_final(inner, traits, hidden),
         head=Linear("head", hidden, vocab, vocab if traits.head_bias else 0, "n", ((vocab, 1),)),
         mtp=mtp,
@@ -111,9 +114,14 @@ def _read(outer: Fields, inner: Fields, traits: Traits, architecture: str) -> Mo
 
 
 def _final(fields: Fields, traits: Traits, hidden: int) -> int:
+    norms = 2 if traits.embedding_norm else 1
+    return norms * traits.norm_width * hidden + _mixing_out(fields, hidden)
+
+
+def _mixing_out(fields: Fields, hidden: int) -> int:
+    """DeepSeek-V4: weights, base and scale that join the residual streams before the head."""
     streams = fields.number("hc_mult", default=0, minimum=0)
-    mixing = streams * streams * hidden + streams + 1 if streams else 0
-    return traits.norm_width * hidden + mixing
+    return streams * streams * hidden + streams + 1 if streams else 0
 
 
 def _mtp(
@@ -126,12 +134,13 @@ def _mtp(
         depth=depth,
         layers=layer_groups(fields, traits, hidden, _mtp_keys(fields, traits, keys)),
         projection=Linear("mtp_projection", 2 * hidden, hidden, kept_wide=True),
-        other_parameters=3 * hidden,
+        other_parameters=3 * hidden + _mixing_out(fields, hidden),
     )
 
 
 def _mtp_keys(fields: Fields, traits: Traits, keys: list[tuple[Key, Key]]) -> list[tuple[Key, Key]]:
-    """Mixer and feed-forward part of the MTP module: as the last layer, with full attention where layers differ."""
+    """Mixer and feed-forward part of the MTP module: as the last layer, with full attention where layers
+    differ."""
     if traits.mixer == "nemotron":
         return nemotron_blocks(fields, traits, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
     mixer, ffn = keys[-1]

@@ -34,13 +34,25 @@ _TABLE = (
     Dtype("fp32", 4.0, 0.0, "IEEE 754 binary32"),
     Dtype("bf16", 2.0, 0.0, "bfloat16"),
     Dtype("fp16", 2.0, 0.0, "IEEE 754 binary16"),
-    Dtype("fp8", 1.0, 0.0, "arXiv 2209.05433, E4M3/E5M2; scales per tensor or channel are below 0.1 % and left out"),
-    Dtype("fp8_block", 1.0, 4.0 / 128**2, "arXiv 2412.19437 section 3.3: blocks of 128 x 128 weights share an FP32"),
+    Dtype(
+        "fp8",
+        1.0,
+        0.0,
+        "arXiv 2209.05433, E4M3/E5M2; scales per tensor or channel are below 0.1 % and left out",
+    ),
+    Dtype(
+        "fp8_block",
+        1.0,
+        4.0 / 128**2,
+        "arXiv 2412.19437 section 3.3: blocks of 128 x 128 weights share an FP32",
+    ),
     Dtype("mxfp8", 1.0, 1.0 / 32, _OCP),
     Dtype("int8", 1.0, 0.0, "two's complement; scales per channel are below 0.1 % and left out"),
     Dtype("nvfp4", 0.5, 1.0 / 16, "NVIDIA NVFP4: E2M1, blocks of 16 values share one E4M3 byte"),
     Dtype("mxfp4", 0.5, 1.0 / 32, _OCP),
-    Dtype("int4", 0.5, 2.0 / 128, "groups of 128 values share one FP16 scale (arXiv 2306.00978); no zero points"),
+    Dtype(
+        "int4", 0.5, 2.0 / 128, "groups of 128 values share one FP16 scale (arXiv 2306.00978); no zero points"
+    ),
     Dtype("int4_g64", 0.5, 2.0 / 64, "as int4, groups of 64"),
     Dtype("int4_g32", 0.5, 2.0 / 32, "as int4, groups of 32"),
 )
@@ -63,7 +75,8 @@ _ALIASES = {
     "awq": "int4",
     "gptq": "int4",
 }
-# Formats that quantise matrix products only: checkpoints keep embeddings, head and norms in 16 bits beside them.
+# Formats that quantise matrix products only: checkpoints keep embeddings, head and norms in 16 bits beside
+# them.
 _WHOLE = ("fp32", "bf16", "fp16")
 
 
@@ -86,13 +99,15 @@ class WeightDtypes:
 
     Attributes:
         experts: routed experts.
-        linear: all other matrix products: attention, dense and shared FFN.
+        attention: products of attention and state layers.
+        ffn: products of dense FFNs, shared experts and narrower expert spaces.
         embedding: token embedding and output head.
         other: norms, routers, convolutions, biases of the state layers, MTP projection.
     """
 
     experts: Dtype
-    linear: Dtype
+    attention: Dtype
+    ffn: Dtype
     embedding: Dtype
     other: Dtype
 
@@ -100,22 +115,25 @@ class WeightDtypes:
     def uniform(cls, name: str) -> WeightDtypes:
         """Every parameter in one format: what "671 B at 8 bit" means in a rule of thumb."""
         form = dtype(name)
-        return cls(form, form, form, form)
+        return cls(form, form, form, form, form)
 
     @classmethod
     def checkpoint(cls, name: str, rest: str = "bf16") -> WeightDtypes:
-        """A checkpoint quantised to `name`: matrix products in it, embedding, head, norms and routers in `rest`."""
+        """A checkpoint quantised to `name`: matrix products in it, embedding, head, norms and routers in
+        `rest`."""
         form = dtype(name)
         if form.name in _WHOLE:
             return cls.uniform(name)
-        return replace(cls.uniform(rest), experts=form, linear=form)
+        return replace(cls.uniform(rest), experts=form, attention=form, ffn=form)
 
     @property
     def shown(self) -> str:
         """The formats in words: "fp8_block", or "mxfp4 experts, bf16 rest"."""
-        if self.experts == self.linear:
-            return self.linear.name
-        return f"{self.experts.name} experts, {self.linear.name} rest"
+        if self.experts == self.attention == self.ffn:
+            return self.ffn.name
+        if self.attention == self.ffn:
+            return f"{self.experts.name} experts, {self.ffn.name} rest"
+        return f"{self.experts.name} experts, {self.ffn.name} FFN, {self.attention.name} attention"
 
 
 def resolve(dtypes: WeightDtypes | str) -> WeightDtypes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from suanli.llm.architectures import Traits
 from suanli.llm.fields import Fields
 from suanli.llm.mixers import biased
-from suanli.llm.model import Experts, FeedForward, Linear, Mlp
+from suanli.llm.parts import Experts, FeedForward, Linear, Mlp
 
 _WIDTH = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim")
 EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
@@ -32,12 +32,15 @@ def make_mlp(name: str, hidden: int, width: int, gated: bool, bias: bool = False
 def dense(fields: Fields, traits: Traits, hidden: int, width: int | None = None) -> FeedForward:
     """A dense FFN, of the config's width or another one."""
     if width is None:
-        width = fields.optional("dense_intermediate_size", "intermediate_size_mlp") or dense_width(fields, hidden)
+        width = fields.optional("dense_intermediate_size", "intermediate_size_mlp") or dense_width(
+            fields, hidden
+        )
     return FeedForward(make_mlp("", hidden, width, traits.gated, biased(fields, traits.mlp_bias)))
 
 
 def dense_width(fields: Fields, hidden: int) -> int:
-    """Width of the dense FFN; GPT-like architectures that do not say so use four times the hidden width [1]."""
+    """Width of the dense FFN; GPT-like architectures that do not say so use four times the hidden width
+    [1]."""
     classic = fields.config.get("model_type") in ("gpt2", "gptj", "bloom", "falcon")
     return fields.number(*_WIDTH, default=4 * hidden if classic else None)
 
@@ -83,7 +86,7 @@ def _shared(fields: Fields, traits: Traits, hidden: int, width: int) -> tuple[Ml
     total = together or number * width
     if not total:
         return None, ()
-    gate = ()
+    gate: tuple[Linear, ...] = ()
     if fields.raw("shared_expert_intermediate_size") is not None:
         gate = (Linear("shared_gate", hidden, 1, kept_wide=True),)
     return make_mlp("shared_", hidden, total, traits.gated), gate

@@ -1,6 +1,7 @@
 """FLOPs per token: prefill, decode, training, by part. A multiply-add is two FLOPs; only products count.
 
-Norms, softmax, rotary positions and activations are left out, as in all published model FLOPs; they are operators of
+Norms, softmax, rotary positions and activations are left out, as in all published model FLOPs; they are
+operators of
 memory, not of arithmetic (`suanli.llm.operators` lists them).
 """
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
-from suanli.llm.model import Attention, FeedForward, Form, LayerGroup, Model, StateMixer
+from suanli.llm.model import LayerGroup, Model
+from suanli.llm.parts import Attention, FeedForward, Form, StateMixer
 from suanli.llm.spans import Span, attended, attended_pairs
 
 Array = NDArray[np.float64]
@@ -59,7 +61,8 @@ def decode_flops_per_token(
     """FLOPs of one token generated at a context length.
 
     Projections 2 k n each; core 2 H (d_qk + d_v) c with c the positions attended; experts k of E; head 2 h V.
-    Absorbed latent attention reads latents, d_qk = rank + rope and d_v = rank; naive keeps expanded keys and values.
+    Absorbed latent attention reads latents, d_qk = rank + rope and d_v = rank; naive keeps expanded keys and
+    values.
 
     Args:
         model: the model.
@@ -92,13 +95,16 @@ def prefill_flops_per_token(
 ) -> Flops:
     """FLOPs of one prompt token: the mean over the new tokens of a prompt.
 
-    A causal token at position i attends what its layer's span gives; the mean over positions is exact, (s + 1)/2 for a
-    whole prompt in a full layer. Naive latent attention expands the latents of cached tokens again, which is included.
+    A causal token at position i attends what its layer's span gives; the mean over positions is exact, (s +
+    1)/2 for a
+    whole prompt in a full layer. Naive latent attention expands the latents of cached tokens again, which is
+    included.
 
     Args:
         model: the model.
         context_tokens: prompt length, cached tokens included [1].
-        causal: False lets every token attend the whole prompt, as kernels without causal skipping and some published
+        causal: False lets every token attend the whole prompt, as kernels without causal skipping and some
+            published
             counts do.
         cached_tokens: tokens of the prompt whose cache exists already [1].
         form: how latent attention runs.
@@ -128,7 +134,8 @@ def prefill_flops_per_token(
 def training_flops_per_token(
     model: Model, sequence_tokens: ArrayLike, *, causal: bool = True, mtp: bool = False
 ) -> Flops:
-    """Model FLOPs of one training token: forward and backward, three times the forward pass, no recomputation.
+    """Model FLOPs of one training token: forward and backward, three times the forward pass, no
+    recomputation.
 
     By convention a causal token attends half the sequence, s/2; windows cap it.
 
@@ -136,7 +143,8 @@ def training_flops_per_token(
         model: the model.
         sequence_tokens: sequence length s [1].
         causal: False counts the full square, as some published figures do.
-        mtp: whether MTP modules train too: each one layer, its 2h -> h projection and a pass through the head.
+        mtp: whether MTP modules train too: each one layer, its 2h -> h projection and a pass through the
+            head.
 
     Returns:
         FLOPs by part [FLOP].
@@ -170,7 +178,8 @@ def _at_least_one(tokens: ArrayLike, name: str) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """One forward pass: how many positions a span means, the form of latents, cached tokens expanded per new one."""
+    """One forward pass: how many positions a span means, the form of latents, cached tokens expanded per new
+    one."""
 
     positions: Callable[[tuple[Span, ...]], Array]
     form: Form
@@ -201,7 +210,15 @@ def _layers(groups: tuple[LayerGroup, ...], run: _Pass) -> Flops:
             if group.ffn.experts is not None:
                 experts += group.count * group.ffn.experts.top_k * group.ffn.experts.mlp.flops
     none = np.zeros(())
-    return Flops(projections, core, np.asarray(float(ffn)), np.asarray(float(experts)), np.asarray(float(router)), none, none)
+    return Flops(
+        projections,
+        core,
+        np.asarray(float(ffn)),
+        np.asarray(float(experts)),
+        np.asarray(float(router)),
+        none,
+        none,
+    )
 
 
 def _router(ffn: FeedForward) -> int:

@@ -1,17 +1,20 @@
-"""Which layer of a config has which mixer and which feed-forward part, gathered into groups of identical layers."""
+"""Which layer of a config has which mixer and which feed-forward part, gathered into groups of identical
+layers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
 
 from suanli.llm import feedforward, mixers, states
 from suanli.llm.architectures import Traits
 from suanli.llm.fields import Fields
-from suanli.llm.model import Attention, FeedForward, Indexer, LayerGroup, Linear, StateMixer
+from suanli.llm.model import LayerGroup
+from suanli.llm.parts import Attention, FeedForward, Indexer, Linear, StateMixer
 from suanli.llm.spans import FULL, Span
 
-# A mixer or feed-forward part by name with one number (window, ratio, width ...), so that equal layers compare equal.
+# A mixer or feed-forward part by name with one number (window, ratio, width ...), so that equal layers
+# compare equal.
 Key = tuple[str, int]
 NONE: Key = ("none", 0)
 _MOST_LAYERS = 100_000
@@ -20,14 +23,18 @@ _MOST_LAYERS = 100_000
 def layer_number(fields: Fields) -> int:
     """Layers of the main model [1]."""
     blocks = fields.raw("layers_block_type") or fields.raw("hybrid_override_pattern")
-    layers = fields.number("num_hidden_layers", "n_layer", "num_layers", default=len(blocks) if blocks else None)
+    layers = fields.number(
+        "num_hidden_layers", "n_layer", "num_layers", default=len(blocks) if blocks else None
+    )
     if layers > _MOST_LAYERS:
         fields.problem("num_hidden_layers", f"{layers} layers are beyond any model")
         return 1
     return layers
 
 
-def layer_groups(fields: Fields, traits: Traits, hidden: int, keys: list[tuple[Key, Key]]) -> tuple[LayerGroup, ...]:
+def layer_groups(
+    fields: Fields, traits: Traits, hidden: int, keys: list[tuple[Key, Key]]
+) -> tuple[LayerGroup, ...]:
     """Build one group for each distinct pair of keys, in order of first appearance."""
     return tuple(
         LayerGroup(
@@ -41,7 +48,8 @@ def layer_groups(fields: Fields, traits: Traits, hidden: int, keys: list[tuple[K
 
 
 def _norm_parameters(fields: Fields, traits: Traits, hidden: int, single: bool) -> int:
-    """Norms and residual mixing of one layer [1]; `single`: it has only a mixer or only a feed-forward part."""
+    """Norms and residual mixing of one layer [1]; `single`: it has only a mixer or only a feed-forward
+    part."""
     norms = 1 if single else traits.norms
     if fields.config.get("model_type") == "falcon" and not fields.flag("new_decoder_architecture"):
         norms = 1 if fields.flag("parallel_attn", True) else 2
@@ -50,7 +58,8 @@ def _norm_parameters(fields: Fields, traits: Traits, hidden: int, single: bool) 
     if streams:  # DeepSeek-V4: two mixings of the residual streams, each with weights, base and three scales
         mixed = (2 + streams) * streams
         total += 2 * (mixed * streams * hidden + mixed + 3)
-    if fields.raw("attn_res_block_size") is not None:  # Kimi-K3: query and norm of the attention over block outputs, twice
+    if fields.raw("attn_res_block_size") is not None:
+        # Kimi-K3: query and norm of the attention over earlier blocks' outputs, before each of the two parts.
         total += 4 * hidden
     return total
 
@@ -122,11 +131,13 @@ def _grouped_keys(fields: Fields, traits: Traits, layers: int) -> list[Key]:
     if fields.flag("use_cla"):
         share = fields.number("cla_share_factor", default=2)
         return [("reuse", 0) if layer % share else full for layer in range(layers)]
-    return [("window", window) if windowed else full for windowed in _windowed(fields, traits, layers, window)]
+    return [
+        ("window", window) if windowed else full for windowed in _windowed(fields, traits, layers, window)
+    ]
 
 
-def _named(fields: Fields, names: dict[str, Key], kind: Any) -> Key:
-    if kind not in names:
+def _named(fields: Fields, names: dict[str, Key], kind: object) -> Key:
+    if not isinstance(kind, str) or kind not in names:
         fields.problem("layer_types", f"no such layer type {kind!r}; known: {', '.join(names)}")
         return NONE
     return names[kind]
@@ -153,7 +164,8 @@ def _nemotron_keys(fields: Fields, traits: Traits) -> list[tuple[Key, Key]]:
 
 
 def nemotron_blocks(fields: Fields, traits: Traits, names: str, letters: str) -> list[tuple[Key, Key]]:
-    """Keys of Nemotron-H blocks, each a mixer or a feed-forward part, from a list of names or a string of letters."""
+    """Keys of Nemotron-H blocks, each a mixer or a feed-forward part, from a list of names or a string of
+    letters."""
     blocks: dict[str, tuple[Key, Key]] = {
         "mamba": (("mamba2", 0), NONE),
         "attention": (("full", 0), NONE),
@@ -199,21 +211,21 @@ def _mixer(fields: Fields, traits: Traits, hidden: int, key: Key) -> Attention |
     kind, number = key
     if kind == "none":
         return None
-    if kind == "mla":
-        return mixers.latent_attention(fields, hidden)
-    if kind == "dsa":
-        return mixers.latent_attention(fields, hidden, indexed=bool(number), selects=True)
-    if kind == "mfa":
-        return mixers.factorised_attention(fields, hidden)
-    if kind == "csa":
-        return mixers.compressed_attention(fields, hidden, number)
-    if kind == "mamba2":
-        return states.mamba2(fields, hidden)
-    if kind == "gdn":
-        return states.gated_deltanet(fields, hidden)
-    if kind == "kda":
-        return states.kimi_delta(fields.nested("linear_attn_config"), hidden)
-    return _grouped(fields, traits, hidden, key)
+    builder = _BUILDERS.get(kind)
+    return builder(fields, hidden, number) if builder else _grouped(fields, traits, hidden, key)
+
+
+_BUILDERS: dict[str, Callable[[Fields, int, int], Attention | StateMixer]] = {
+    "mla": lambda fields, hidden, _: mixers.latent_attention(fields, hidden),
+    "dsa": lambda fields, hidden, indexed: mixers.latent_attention(
+        fields, hidden, indexed=bool(indexed), selects=True
+    ),
+    "mfa": lambda fields, hidden, _: mixers.factorised_attention(fields, hidden),
+    "csa": mixers.compressed_attention,
+    "mamba2": lambda fields, hidden, _: states.mamba2(fields, hidden),
+    "gdn": lambda fields, hidden, _: states.gated_deltanet(fields, hidden),
+    "kda": lambda fields, hidden, _: states.kimi_delta(fields.nested("linear_attn_config"), hidden),
+}
 
 
 def _grouped(fields: Fields, traits: Traits, hidden: int, key: Key) -> Attention:
@@ -261,4 +273,6 @@ def _block_selection(fields: Fields, hidden: int) -> tuple[Span, Indexer]:
     block = config.number("sparse_block_size")
     heads, dim = config.number("sparse_num_index_heads"), config.number("sparse_index_dim")
     inputs = (Linear("index_q", hidden, heads * dim), Linear("index_k", hidden, dim))
-    return Span("select", block * config.number("sparse_topk_blocks")), Indexer(heads, dim, FULL, inputs, 2 * dim)
+    return Span("select", block * config.number("sparse_topk_blocks")), Indexer(
+        heads, dim, FULL, inputs, 2 * dim
+    )

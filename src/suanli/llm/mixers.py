@@ -1,4 +1,5 @@
-"""Build the softmax attention of a layer from config fields: MHA, GQA, MQA, MLA, MFA, sparse and compressed."""
+"""Build the softmax attention of a layer from config fields: MHA, GQA, MQA, MLA, MFA, sparse and
+compressed."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import Literal
 
 from suanli.llm.architectures import ALWAYS, Traits
 from suanli.llm.fields import Fields
-from suanli.llm.model import Attention, Indexer, Latent, Linear
+from suanli.llm.parts import Attention, Indexer, Latent, Linear
 from suanli.llm.spans import FULL, Span
 
 
@@ -18,12 +19,16 @@ def biased(fields: Fields, trait: str) -> bool:
 def heads_of(fields: Fields) -> tuple[int, int, int]:
     """Query heads, key-value heads and head width [1]."""
     heads = fields.number("num_attention_heads", "n_head")
-    kv_heads = fields.number("num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv", default=heads)
+    kv_heads = fields.number(
+        "num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv", default=heads
+    )
     hidden = fields.number("hidden_size", "n_embd", "d_model")
     width = fields.optional("head_dim", "attention_head_dim", "kv_channels")
     if width is None:
         if hidden % heads:
-            fields.problem("num_attention_heads", f"{heads} does not divide hidden_size {hidden}; give head_dim")
+            fields.problem(
+                "num_attention_heads", f"{heads} does not divide hidden_size {hidden}; give head_dim"
+            )
         width = max(hidden // heads, 1)
     if heads % kv_heads:
         fields.problem("num_key_value_heads", f"{kv_heads} does not divide num_attention_heads {heads}")
@@ -63,7 +68,7 @@ def grouped_attention(
         indexer: scores positions for a "select" span.
     """
     heads, kv_heads, qk_dim, v_dim = shape
-    pieces = ((heads, qk_dim * (2 if gate else 1)),)
+    pieces: tuple[tuple[int, int], ...] = ((heads, qk_dim * (2 if gate else 1)),)
     if not reuse:
         pieces = (*pieces, (kv_heads, qk_dim + v_dim))
     width = sum(units * each for units, each in pieces)
@@ -89,7 +94,9 @@ def grouped_attention(
     )
 
 
-def latent_attention(fields: Fields, hidden: int, *, indexed: bool = False, selects: bool = False) -> Attention:
+def latent_attention(
+    fields: Fields, hidden: int, *, indexed: bool = False, selects: bool = False
+) -> Attention:
     """Multi-head latent attention, with or without sparse selection.
 
     Args:
@@ -104,6 +111,7 @@ def latent_attention(fields: Fields, hidden: int, *, indexed: bool = False, sele
     q_rank = fields.optional("q_lora_rank")
     bias = fields.flag("attention_bias")
     qk_dim = nope + rope
+    inputs: tuple[Linear, ...]
     if q_rank:
         down_width = q_rank + rank + rope
         down = Linear("qkv_a", hidden, down_width, down_width if bias else 0)
@@ -144,7 +152,8 @@ def _lightning_indexer(fields: Fields, hidden: int, query_width: int) -> Indexer
 
 
 def factorised_attention(fields: Fields, hidden: int) -> Attention:
-    """Multi-matrix factorised attention of Step-3: queries grow out of one shared vector (arXiv 2507.19427)."""
+    """Multi-matrix factorised attention of Step-3: queries grow out of one shared vector (arXiv
+    2507.19427)."""
     heads, width = fields.number("num_attention_heads"), fields.number("head_dim")
     kv_heads = fields.number("num_attention_groups", default=1)
     shared = fields.number("share_q_dim")
@@ -169,10 +178,15 @@ def factorised_attention(fields: Fields, hidden: int) -> Attention:
 def compressed_attention(fields: Fields, hidden: int, ratio: int) -> Attention:
     """Attention of DeepSeek-V4: one shared vector per entry, a window, and entries compressed `ratio` to one.
 
-    Ratio 0 is the window alone; ratio 4 compresses with overlap and selects by an indexer; larger ratios look at all.
+    Ratio 0 is the window alone; ratio 4 compresses with overlap and selects by an indexer; larger ratios look
+    at all.
     """
     heads, width = fields.number("num_attention_heads"), fields.number("head_dim")
-    q_rank, groups, o_rank = fields.number("q_lora_rank"), fields.number("o_groups"), fields.number("o_lora_rank")
+    q_rank, groups, o_rank = (
+        fields.number("q_lora_rank"),
+        fields.number("o_groups"),
+        fields.number("o_lora_rank"),
+    )
     window = Span("window", fields.number("sliding_window"))
     inputs = [
         Linear("qkv_a", hidden, q_rank + width),

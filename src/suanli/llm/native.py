@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from suanli.errors import UnknownIdError
-from suanli.llm.dtypes import WeightDtypes, dtype
+from suanli.llm.dtypes import Dtype, WeightDtypes, dtype
 from suanli.llm.fields import Fields
 
 _METHODS = "awq, bitsandbytes, compressed-tensors, fbgemm_fp8, fp8, gptq, modelopt, mxfp4"
+_SKIP_KEYS = ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers")
+_FFN_NAMES = ("shared_expert", "mlp.(gate", "mlp\\.(gate", "gate_proj", "up_proj", "mlp*", "mlp.*")
 # ModelOpt and compressed-tensors names of algorithms.
 _ALGORITHMS = {"FP8": "fp8", "NVFP4": "nvfp4", "NVFP4_AWQ": "nvfp4", "W4A16_AWQ": "int4", "W4A8_AWQ": "int4"}
 
@@ -20,13 +23,12 @@ def native_dtypes(outer: Fields, inner: Fields) -> WeightDtypes:
     wide = _wide(outer, inner)
     base = WeightDtypes.uniform(wide)
     quantised = inner.raw("quantization_config") or outer.raw("quantization_config", "compression_config")
-    if isinstance(quantised, Mapping):
-        base = _quantised(outer, quantised, base)
-    else:
-        base = _own(outer, base)
+    base = _quantised(outer, inner, quantised, base) if isinstance(quantised, Mapping) else _own(outer, base)
     expert = inner.raw("expert_dtype")
     if expert is not None:
-        base = replace(base, experts=_named(outer, "expert_dtype", "mxfp4" if expert == "fp4" else str(expert), base))
+        base = replace(
+            base, experts=_named(outer, "expert_dtype", "mxfp4" if expert == "fp4" else str(expert), base)
+        )
     return base
 
 
@@ -40,7 +42,7 @@ def _wide(outer: Fields, inner: Fields) -> str:
     return found if found in ("bf16", "fp16", "fp32") else "bf16"
 
 
-def _named(outer: Fields, field: str, name: str, base: WeightDtypes) -> Any:
+def _named(outer: Fields, field: str, name: str, base: WeightDtypes) -> Dtype:
     try:
         return dtype(name)
     except UnknownIdError as error:
@@ -49,37 +51,46 @@ def _named(outer: Fields, field: str, name: str, base: WeightDtypes) -> Any:
 
 
 def _own(outer: Fields, base: WeightDtypes) -> WeightDtypes:
-    """Our block: one name for the whole checkpoint, or {"experts": ..., "linear": ..., "rest": ...}."""
+    """Our block: one name for the whole checkpoint, or {"experts": ..., "attention": ..., "ffn": ..., "rest":
+    ...}."""
     native = (outer.config.get("_suanli") or {}).get("weights_dtype_native")
     if native is None:
         return base
     place = "_suanli.weights_dtype_native"
-    if isinstance(native, Mapping):
-        rest = _named(outer, place, str(native.get("rest", "bf16")), base)
-        linear = _named(outer, place, str(native.get("linear", rest.name)), base)
-        experts = _named(outer, place, str(native.get("experts", linear.name)), base)
-        return WeightDtypes(experts, linear, rest, rest)
-    found = _named(outer, place, str(native), base)
-    return WeightDtypes.checkpoint(found.name)
-
-
-def _quantised(outer: Fields, config: Mapping[str, Any], base: WeightDtypes) -> WeightDtypes:
-    method = str(config.get("quant_method", "")).lower()
-    skipped = " ".join(
-        str(name)
-        for key in ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers")
-        for name in config.get(key) or ()
+    if not isinstance(native, Mapping):
+        return WeightDtypes.checkpoint(_named(outer, place, str(native), base).name)
+    rest = _named(outer, place, str(native.get("rest", "bf16")), base)
+    experts, attention, ffn = (
+        _named(outer, place, str(native.get(part, rest.name)), base)
+        for part in ("experts", "attention", "ffn")
     )
+    return WeightDtypes(experts, attention, ffn, rest, rest)
+
+
+def _quantised(outer: Fields, inner: Fields, config: Mapping[str, Any], base: WeightDtypes) -> WeightDtypes:
+    method = str(config.get("quant_method", "")).lower()
     name = _weight_format(method, config)
     if name is None:
         given = f'"{method}"' if method else "missing"
         outer.problem("quantization_config.quant_method", f"{given} is not understood; known: {_METHODS}")
         return base
     form = dtype(name)
-    linear = base.linear if "self_attn" in skipped and ("mlp" not in skipped or method == "mxfp4") else form
-    if "shared_experts" in skipped and "self_attn" in skipped:
-        linear = base.linear
-    return replace(base, experts=form, linear=linear)
+    lists = (config.get(key) or () for key in _SKIP_KEYS)
+    skipped = [str(name) for names in lists for name in names]
+    layers = inner.config.get("num_hidden_layers") or 1
+    attention = base.attention if _skips(skipped, ("self_attn", "attention"), layers) else form
+    ffn = base.ffn if _skips(skipped, _FFN_NAMES, layers) else form
+    return replace(base, experts=form, attention=attention, ffn=ffn)
+
+
+def _skips(skipped: list[str], words: tuple[str, ...], layers: int) -> bool:
+    """Whether a list of modules left wide covers those modules: by a pattern, or layer by layer in half the
+    layers."""
+    hits = [name for name in skipped if any(word in name for word in words)]
+    numbered = [re.search(r"layers\.(\d+)\.", name) for name in hits]
+    if any(match is None for match in numbered):
+        return True
+    return len({match[1] for match in numbered if match}) * 2 >= layers
 
 
 def _weight_format(method: str, config: Mapping[str, Any]) -> str | None:
@@ -97,15 +108,17 @@ def _weight_format(method: str, config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _integer(bits: int, group: Any) -> str | None:
+def _integer(bits: object, group: object) -> str | None:
     if bits == 8:
         return "int8"
-    return {32: "int4_g32", 64: "int4_g64"}.get(group, "int4") if bits == 4 else None
+    if bits != 4:
+        return None
+    return {32: "int4_g32", 64: "int4_g64"}.get(group, "int4") if isinstance(group, int) else "int4"
 
 
 def _compressed(config: Mapping[str, Any]) -> str | None:
     groups = config.get("config_groups") or {}
-    first = next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {}
+    first: Mapping[str, Any] = next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {}
     weights = first.get("weights") or {}
     bits, kind, group = weights.get("num_bits"), weights.get("type"), weights.get("group_size")
     if kind == "float" and bits == 8:

@@ -1,20 +1,21 @@
 """The operators of one step on one chip: shapes after sharding, with their FLOPs, weights and traffic.
 
-A step is a list of segments, each some sequences with some new tokens after some cached ones, so that prefill, decode,
+A step is a list of segments, each some sequences with some new tokens after some cached ones, so that
+prefill, decode,
 chunked prefill beside decode and verification of draft tokens are one form. Sizes of segments may be arrays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.llm.dtypes import WeightDtypes
-from suanli.llm.model import Form
+from suanli.llm.parts import Form
 
 Array = NDArray[np.float64]
 
@@ -93,7 +94,9 @@ def decode_segment(
 def _segment(
     sequences: ArrayLike, new_tokens: ArrayLike, cached_tokens: ArrayLike, logits: ArrayLike, form: Form
 ) -> Segment:
-    count, new, cached, rows = (np.asarray(x, dtype=float) for x in (sequences, new_tokens, cached_tokens, logits))
+    count, new, cached, rows = (
+        np.asarray(x, dtype=float) for x in (sequences, new_tokens, cached_tokens, logits)
+    )
     if not np.all(new >= 1.0):
         raise InputError("a segment needs at least 1 new token")
     if not (np.all(cached >= 0.0) and np.all(count >= 0.0) and np.all(rows >= 0.0)):
@@ -112,7 +115,8 @@ class Gemm:
         k: input width [1].
         copies: products [1].
         bias: biases [1].
-        part: which format its weights are in: "linear", "embedding" (the head) or "other" (kept wide).
+        part: which format its weights are in: "attention", "ffn", "embedding" (the head) or "other" (kept
+            wide).
     """
 
     name: str
@@ -121,7 +125,7 @@ class Gemm:
     k: int
     copies: int = 1
     bias: int = 0
-    part: str = "linear"
+    part: Literal["attention", "ffn", "embedding", "other"] = "ffn"
 
     @property
     def flops(self) -> Array:
@@ -130,9 +134,8 @@ class Gemm:
 
     def weight_bytes(self, dtypes: WeightDtypes) -> Array:
         """Weights and biases, read once [byte]."""
-        form = {"linear": dtypes.linear, "embedding": dtypes.embedding, "other": dtypes.other}[self.part]
-        values = float(self.n * self.k * self.copies)
-        return np.asarray(values * form.size_bytes + self.bias * dtypes.other.size_bytes)
+        size = getattr(dtypes, self.part).size_bytes
+        return np.asarray(self.n * self.k * self.copies * size + self.bias * dtypes.other.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,11 +281,11 @@ class Exchange:
     """A collective that a layer needs; the network prices it.
 
     Attributes:
-        name: "all_reduce", "dispatch" or "combine".
+        name: "all_reduce", "all_gather", "reduce_scatter", "dispatch" or "combine".
         ranks: chips that take part [1].
-        rows: rows that this chip holds before (all_reduce, combine: after) the exchange [1].
+        rows: rows of this chip: those it reduces, gives away, or gets back in the end [1].
         width: values of a row [1].
-        copies: experts each row goes to, 1 for an all-reduce [1].
+        copies: experts each row goes to, 1 outside dispatch and combine [1].
     """
 
     name: str

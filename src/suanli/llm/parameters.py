@@ -37,12 +37,13 @@ class Parameters:
     Attributes:
         total: all parameters of the main model [1].
         active: those one token goes through, input embedding and head included [1].
-        active_without_input_embedding: `active` without the input embedding, which is looked up, not multiplied; a
+        active_without_input_embedding: `active` without the input embedding, which is looked up, not
+            multiplied; a
             tied table stays, because the head multiplies it [1].
         active_without_embeddings: `active` without input embedding and head [1].
         embedding: token embedding [1].
         head: output head of its own, 0 where tied [1].
-        positions: learned positions and embedding norm [1].
+        positions: learned positions [1].
         layers: one row a group.
         experts_total: routed experts of the main model [1].
         mtp: all MTP modules [1].
@@ -65,7 +66,8 @@ class Parameters:
 def parameters(model: Model) -> Parameters:
     """Count the parameters of a model, exactly for the shape its config describes.
 
-    total = embedding + head + positions + final norm + sum over layers; active replaces the E routed experts of a layer
+    total = embedding + head + positions + final norm + sum over layers; active replaces the E routed experts
+    of a layer
     by the k that a token visits.
 
     Args:
@@ -74,7 +76,8 @@ def parameters(model: Model) -> Parameters:
     Returns:
         The counts [1].
 
-    Reference: the shapes themselves; conventions of published counts are kept with each model of the catalogue.
+    Reference: the shapes themselves; conventions of published counts are kept with each model of the
+        catalogue.
     """
     rows = tuple(_group(group) for group in model.layers)
     embedding = model.embedding_parameters

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suanli.errors import InputError
-from suanli.llm.model import Attention, Linear, Model
+from suanli.llm.model import Model
+from suanli.llm.parts import Attention, Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class Sharding:
     Attributes:
         tp: chips that share the attention and dense FFN of a token [1].
         dp_attention: groups of `tp` chips that each attend to other sequences; they share the experts [1].
-        ep: groups that hold different experts; each expert is cut over the `expert_tp` chips of its group [1].
+        ep: groups that hold different experts; each expert is cut over the `expert_tp` chips of its group
+            [1].
     """
 
     tp: int = 1
@@ -40,7 +42,8 @@ def check_sharding(model: Model, sharding: Sharding) -> None:
     """Check that a layout is possible for a model.
 
     Raises:
-        InputError: tp does not divide the heads, ep exceeds or does not divide the experts, ep does not divide the
+        InputError: tp does not divide the heads, ep exceeds or does not divide the experts, ep does not
+            divide the
             chips; all problems, one line each.
     """
     problems = [
@@ -53,10 +56,14 @@ def check_sharding(model: Model, sharding: Sharding) -> None:
     for heads in sorted({group.mixer.heads for group in model.layers if group.mixer}):
         if heads % sharding.tp:
             problems.append(f"tp {sharding.tp} does not divide the {heads} heads of {model.id}")
-    kv_heads = {g.mixer.kv_heads for g in model.layers if isinstance(g.mixer, Attention) and g.mixer.kind == "gqa"}
+    kv_heads = {
+        g.mixer.kv_heads for g in model.layers if isinstance(g.mixer, Attention) and g.mixer.kind == "gqa"
+    }
     for heads in sorted(kv_heads):
         if heads % sharding.tp and sharding.tp % heads:
-            problems.append(f"tp {sharding.tp} and the {heads} KV heads of {model.id} do not divide one another")
+            problems.append(
+                f"tp {sharding.tp} and the {heads} KV heads of {model.id} do not divide one another"
+            )
     experts = model.experts_per_layer
     if sharding.ep > 1 and (not experts or sharding.ep > experts):
         problems.append(f"ep {sharding.ep} is above the {experts} experts of {model.id}")
@@ -71,7 +78,8 @@ def check_sharding(model: Model, sharding: Sharding) -> None:
 def shard(linear: Linear, ranks: int) -> Linear:
     """The part of a product that one of `ranks` chips holds.
 
-    Units of the cut side go to ranks whole, rounded up; fewer units than ranks are repeated, so that KV heads can be
+    Units of the cut side go to ranks whole, rounded up; fewer units than ranks are repeated, so that KV heads
+    can be
     fewer than chips. Row-parallel biases are added once, so every rank keeps them.
 
     Args:
@@ -88,5 +96,7 @@ def shard(linear: Linear, ranks: int) -> Linear:
         bias = -(-linear.bias * width // linear.n) if linear.bias else 0
         return Linear(linear.name, linear.k, width, bias, copies=linear.copies, kept_wide=linear.kept_wide)
     if linear.cut == "k":
-        return Linear(linear.name, width, linear.n, linear.bias, copies=linear.copies, kept_wide=linear.kept_wide)
+        return Linear(
+            linear.name, width, linear.n, linear.bias, copies=linear.copies, kept_wide=linear.kept_wide
+        )
     return Linear(linear.name, linear.k, linear.n, linear.bias, copies=width, kept_wide=linear.kept_wide)

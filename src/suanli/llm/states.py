@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from suanli.llm.fields import Fields
-from suanli.llm.model import Linear, StateMixer
+from suanli.llm.parts import Linear, StateMixer
 
 # FLOPs of the recurrence on one element of the state, for one token.
 _MAMBA2_OPS = 5  # decay 1, add the outer product of input and B 2, read out with C 2
@@ -60,11 +60,13 @@ def gated_deltanet(fields: Fields, hidden: int) -> StateMixer:
 
 
 def kimi_delta(fields: Fields, hidden: int) -> StateMixer:
-    """Kimi Delta Attention (arXiv 2510.26692): a delta rule with a decay per channel, from a narrow projection."""
+    """Kimi Delta Attention (arXiv 2510.26692): a delta rule with a decay per channel, from a narrow
+    projection."""
     heads, width = fields.number("num_heads"), fields.number("head_dim")
     kernel = fields.number("short_conv_kernel_size", default=4)
     inner = heads * width
     cut = ((heads, width),)
+    gate: tuple[Linear, ...]
     if fields.flag("use_full_rank_gate"):
         gate = (Linear("gate", hidden, inner, 0, "n", cut),)
     else:

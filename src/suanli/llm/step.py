@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suanli.llm.bytes import expected_distinct_experts
-from suanli.llm.model import Attention, FeedForward, LayerGroup, Linear, Mlp, Model, StateMixer
+from suanli.llm.model import LayerGroup, Model
 from suanli.llm.operators import (
     AttentionCore,
     Elementwise,
@@ -20,10 +21,12 @@ from suanli.llm.operators import (
     Segment,
     StateScan,
 )
+from suanli.llm.parts import Attention, FeedForward, Linear, Mlp, StateMixer
 from suanli.llm.sharding import SINGLE, Sharding, check_sharding, shard
 from suanli.llm.spans import Span, attended_pairs
 
 Array = NDArray[np.float64]
+Part: TypeAlias = Literal["attention", "ffn", "embedding", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ def step_operators(
 ) -> tuple[Placed, ...]:
     """List the operators of one step of the whole model on one chip.
 
-    With tp = ep = dp_attention = 1 their FLOPs are those of `decode_flops_per_token` and `prefill_flops_per_token` times
+    With tp = ep = dp_attention = 1 their FLOPs are those of `decode_flops_per_token` and
+    `prefill_flops_per_token` times
     tokens, and their weight bytes those of `weight_bytes_read`.
 
     Args:
@@ -124,14 +128,15 @@ def _layer(group: LayerGroup, context: _Context) -> list[Operator]:
 
 
 def _norm(name: str, context: _Context, weights: float) -> Elementwise:
-    # Fused with the residual addition: reads the layer's output and the residual, writes residual and normed row.
+    # Fused with the residual addition: reads the layer's output and the residual, writes residual and normed
+    # row.
     return Elementwise(name, context.rows, 2.0 * context.hidden, 2.0 * context.hidden, weights)
 
 
-def _gemm(linear: Linear, rows: Array, ranks: int) -> Gemm:
+def _gemm(linear: Linear, rows: Array, ranks: int, part: Part) -> Gemm:
     local = shard(linear, ranks)
-    part = "other" if linear.kept_wide else "linear"
-    return Gemm(local.name, rows, local.n, local.k, local.copies, local.bias, part)
+    chosen: Part = "other" if linear.kept_wide else part
+    return Gemm(local.name, rows, local.n, local.k, local.copies, local.bias, chosen)
 
 
 def _all_reduce(context: _Context) -> list[Operator]:
@@ -142,17 +147,17 @@ def _all_reduce(context: _Context) -> list[Operator]:
 
 def _attention(mixer: Attention, context: _Context) -> list[Operator]:
     tp = context.sharding.tp
-    operators: list[Operator] = [_gemm(linear, context.rows, tp) for linear in mixer.inputs]
+    operators: list[Operator] = [_gemm(linear, context.rows, tp, "attention") for linear in mixer.inputs]
     heads = -(-mixer.heads // tp)
     operators.append(_rotary(mixer, context, heads))
     if mixer.indexer is not None:
-        operators += [_gemm(linear, context.rows, 1) for linear in mixer.indexer.inputs]
+        operators += [_gemm(linear, context.rows, 1, "attention") for linear in mixer.indexer.inputs]
         for segment in context.segments:
             operators += _index(mixer, segment, context)
     if mixer.latent is not None:
         operators += _latent_up(mixer, context, heads)
     operators += [_core(mixer, segment, context, heads) for segment in context.segments]
-    return operators + [_gemm(linear, context.rows, tp) for linear in mixer.outputs]
+    return operators + [_gemm(linear, context.rows, tp, "attention") for linear in mixer.outputs]
 
 
 def _rotary(mixer: Attention, context: _Context, heads: int) -> Elementwise:
@@ -163,7 +168,8 @@ def _rotary(mixer: Attention, context: _Context, heads: int) -> Elementwise:
 
 
 def _latent_up(mixer: Attention, context: _Context, heads: int) -> list[Operator]:
-    """Keys and values out of latents: expanded for new and cached tokens, or absorbed into queries and outputs."""
+    """Keys and values out of latents: expanded for new and cached tokens, or absorbed into queries and
+    outputs."""
     latent = mixer.latent
     if latent is None:
         return []
@@ -178,12 +184,12 @@ def _latent_up(mixer: Attention, context: _Context, heads: int) -> list[Operator
     share = context.sharding.dp_attention
     operators: list[Operator] = []
     if naive:
-        operators.append(_gemm(latent.up, np.asarray(expanded / share), context.sharding.tp))
+        operators.append(_gemm(latent.up, np.asarray(expanded / share), context.sharding.tp, "attention"))
     if any(mixer.form(segment.form) == "absorbed" for segment in context.segments):
         rows = np.asarray(absorbed / share)
         # Where both forms run, the weights were counted above; a second read is the price of mixing them.
-        operators.append(Gemm("absorb_q", rows, latent.rank, latent.nope_dim, heads))
-        operators.append(Gemm("absorb_v", rows, mixer.v_dim, latent.rank, heads))
+        operators.append(Gemm("absorb_q", rows, latent.rank, latent.nope_dim, heads, part="attention"))
+        operators.append(Gemm("absorb_v", rows, mixer.v_dim, latent.rank, heads, part="attention"))
     return operators
 
 
@@ -256,19 +262,21 @@ def _state(mixer: StateMixer, context: _Context) -> list[Operator]:
         conv_values=mixer.conv_values / tp,
         weights=mixer.other_parameters / tp,
     )
-    inputs: list[Operator] = [_gemm(linear, context.rows, tp) for linear in mixer.inputs]
-    return [*inputs, scan, *(_gemm(linear, context.rows, tp) for linear in mixer.outputs)]
+    inputs: list[Operator] = [_gemm(linear, context.rows, tp, "attention") for linear in mixer.inputs]
+    return [*inputs, scan, *(_gemm(linear, context.rows, tp, "attention") for linear in mixer.outputs)]
 
 
 def _feed_forward(ffn: FeedForward, context: _Context) -> list[Operator]:
     operators: list[Operator] = []
     if ffn.mlp is not None:
         operators += _mlp(ffn.mlp, context.rows, context.sharding.tp)
-    operators += [_gemm(linear, context.rows, 1) for linear in ffn.extra]
+    operators += [_gemm(linear, context.rows, 1, "ffn") for linear in ffn.extra]
     if ffn.router is not None and ffn.experts is not None:
-        operators.append(_gemm(ffn.router, context.rows, 1))
+        operators.append(_gemm(ffn.router, context.rows, 1, "ffn"))
         operators.append(
-            Elementwise("route", context.rows, ffn.experts.count, 2.0 * ffn.experts.top_k, ffn.other_parameters)
+            Elementwise(
+                "route", context.rows, ffn.experts.count, 2.0 * ffn.experts.top_k, ffn.other_parameters
+            )
         )
         operators += _experts(ffn, context)
     if ffn.mlp is not None or context.sharding.ep == 1:
@@ -279,11 +287,12 @@ def _feed_forward(ffn: FeedForward, context: _Context) -> list[Operator]:
 def _mlp(mlp: Mlp, rows: Array, ranks: int) -> list[Operator]:
     width = -(-mlp.width // ranks)
     activation = Elementwise("activation", rows, (2.0 if mlp.gated else 1.0) * width, width)
-    return [_gemm(mlp.up, rows, ranks), activation, _gemm(mlp.down, rows, ranks)]
+    return [_gemm(mlp.up, rows, ranks, "ffn"), activation, _gemm(mlp.down, rows, ranks, "ffn")]
 
 
 def _experts(ffn: FeedForward, context: _Context) -> list[Operator]:
-    """Dispatch, the experts of this chip, combine. Rows are the mean over chips; imbalance is the caller's factor."""
+    """Dispatch, the experts of this chip, combine. Rows are the mean over chips; imbalance is the caller's
+    factor."""
     experts, sharding = ffn.experts, context.sharding
     if experts is None:
         return []
@@ -295,10 +304,11 @@ def _experts(ffn: FeedForward, context: _Context) -> list[Operator]:
     width = -(-experts.mlp.width // sharding.expert_tp)
     copies, row = experts.top_k, experts.mlp.up.k
     own = np.asarray(context.rows / sharding.tp)
-    exchanged = sharding.ep > 1
     operators: list[Operator] = []
-    if exchanged:
+    if sharding.ep > 1:
         operators.append(Exchange("dispatch", sharding.ep, own, row, copies))
+    elif sharding.dp_attention > 1:
+        operators.append(Exchange("all_gather", sharding.dp_attention, context.rows, row))
     operators += [
         Elementwise("permute", rows, row, row),
         GroupedGemm(up.name, rows, held, hit, up.n, up.k, up.bias),
@@ -306,8 +316,12 @@ def _experts(ffn: FeedForward, context: _Context) -> list[Operator]:
         GroupedGemm(down.name, rows, held, hit, down.n, down.k, down.bias),
         Elementwise("unpermute", rows, row, row / copies),
     ]
-    if exchanged:
+    if sharding.ep > 1 and sharding.expert_tp > 1:
+        operators.append(Exchange("all_reduce", sharding.expert_tp, rows, row))
+    if sharding.ep > 1:
         operators.append(Exchange("combine", sharding.ep, own, row, copies))
+    elif sharding.dp_attention > 1:
+        operators.append(Exchange("reduce_scatter", sharding.chips, context.rows, row))
     return operators
 
 
@@ -323,7 +337,7 @@ def _head(model: Model, context: _Context, norm_parameters: int) -> list[Operato
     logits = context.logits
     return [
         _norm("final_norm", context, norm_parameters),
-        Gemm("head", logits, local.n, local.k, 1, local.bias, "embedding"),
+        Gemm("head", logits, local.n, local.k, bias=local.bias, part="embedding"),
         Elementwise("sample", logits, local.n, 1.0),
     ]
 
@@ -335,7 +349,7 @@ def _mtp(model: Model, context: _Context) -> list[Placed]:
     placed = _groups(mtp.layers, context)
     placed += [
         Placed(1, Elementwise("mtp_embedding", context.rows, 0.0, model.hidden, 0.0, 1.0)),
-        Placed(1, _gemm(mtp.projection, context.rows, 1)),
+        Placed(1, _gemm(mtp.projection, context.rows, 1, "other")),
     ]
     placed += [Placed(1, operator) for operator in _head(model, context, mtp.other_parameters)]
     return [Placed(mtp.depth * each.count, each.operator) for each in placed]

@@ -10,7 +10,8 @@ _LLAMA4 = ("llama4",)
 def vision_parameters(outer: Fields) -> int:
     """Count vision tower, adapter and projector of a Llama 4 config; 0 for all others [1].
 
-    ViT with biases, class token and learned positions; two-layer adapter after pixel shuffle; projector to the text width.
+    ViT with biases, class token and learned positions; two-layer adapter after pixel shuffle; projector to
+    the text width.
     """
     if outer.config.get("model_type") not in _LLAMA4 or "vision_config" not in outer.config:
         return 0

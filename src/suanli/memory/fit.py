@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

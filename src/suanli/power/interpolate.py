@@ -18,12 +18,12 @@ def monotone(x: ArrayLike, xs: Sequence[float], ys: Sequence[ArrayLike]) -> Arra
     the value stays.
 
     Args:
-        x: where to interpolate [unit of xs].
-        xs: two or more ascending places [same unit].
-        ys: the value at each place [any unit]; each may be an array of samples that broadcasts with x.
+        x: where to interpolate, such as a load fraction [1].
+        xs: two or more ascending places [1].
+        ys: the value at each place [1]; each may be an array of samples that broadcasts with x.
 
     Returns:
-        Values at x [unit of ys].
+        Values at x [1].
 
     Reference: F. N. Fritsch, J. Butland, SIAM J. Sci. Stat. Comput. 5 (1984) 300.
     """

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a run: the answer beside the published figures, two figures, every number's source."""
+"""One self-contained HTML page of a run: the answer beside published figures, two figures, every source."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from suanli.result.tree import shown, shown_band
 from suanli.result.value import Value
 
 _STYLE = """
-:root{--ink:#1c2330;--soft:#5b6675;--line:#d9dee6;--paper:#fff;--part:#3b6ea5;--sum:#1d9a7b;--tint:#f4f6f9}
+:root{--ink:#1c2330;--soft:#5b6675;--line:#d9dee6;--paper:#fff;--part:#3b6ea5;--sum:#1d9a7b;--other:#b0762c;--tint:#f4f6f9}
 @media (prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#9aa5b4;--line:#323a46;--paper:#14181f;--part:#6ea4dd;
---sum:#4fc7a5;--tint:#1c222b}}
+--sum:#4fc7a5;
+--other:#dba45c;--tint:#1c222b}}
 *{box-sizing:border-box}body{margin:0 auto;max-width:860px;padding:32px 24px 64px;background:var(--paper);
 color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI","Noto Sans","Noto Sans CJK SC",sans-serif}
 h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:36px 0 8px}p{margin:4px 0}.soft{color:var(--soft)}
 table{border-collapse:collapse;width:100%;font-size:14px}th,td{padding:5px 8px;border-bottom:1px solid var(--line);
-text-align:left;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+text-align:left;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;overflow-wrap:normal}
 th{font-weight:600;color:var(--soft)}.warn{background:var(--tint);padding:8px 12px;border-left:3px solid var(--part)}
 svg.figure{width:100%;height:auto;margin:8px 0}svg text{fill:var(--ink);font-size:13px}svg .title{font-weight:600}
-svg .label{fill:var(--soft)}svg .part{fill:var(--part)}svg .sum{fill:var(--sum)}
-details{margin:6px 0}summary{cursor:pointer}code{font-size:12.5px}@media print{body{max-width:none;padding:0}}
+svg .label{fill:var(--soft)}svg .part{fill:var(--part)}svg .sum{fill:var(--sum)}svg .other{fill:var(--other)}
+td{overflow-wrap:anywhere}details{margin:6px 0}summary{cursor:pointer}code{font-size:12.5px}@media print{body{max-width:none;padding:0}}
 """
 
 
@@ -81,12 +82,17 @@ def _parts(result: Result, prefix: str) -> list[Value]:
 
 def _cost_figure(result: Result) -> str:
     rows = sorted(_parts(result, "economics.mtok_output_parts."), key=lambda v: -(v.value or 0.0))
-    total = result.values.get("economics.cost_per_mtok_output")
-    if not rows or total is None or total.value is None:
-        return "<p>unavailable</p>"
-    steps = [Bar(_label(v.name), v.value or 0.0, f"{units.digits(v.value or 0.0, 3)} USD") for v in rows]
-    whole = Bar("total", total.value, f"{units.digits(total.value, 3)} USD", kind="sum")
-    return bars("Cost of a million output tokens, by part [USD]", [*steps, whole])
+    sums = [("owned, in all", "economics.owned_cost_per_mtok_output", "sum")]
+    if "economics.rented_cost_per_day" in result.values:
+        sums.append(("rented", "economics.cost_per_mtok_output", "other"))
+    steps = [_money(_plain(v.name), v, "part") for v in rows]
+    steps += [_money(label, result.values[name], kind) for label, name, kind in sums if name in result.values]
+    return bars("Cost of a million output tokens [USD], by part where the fleet is owned", steps)
+
+
+def _money(label: str, value: Value, kind: str) -> Bar:
+    size = value.value or 0.0
+    return Bar(label, size, "unavailable" if value.value is None else f"{units.digits(size, 3)} USD", kind=kind)
 
 
 def _power_figure(result: Result) -> str:
@@ -94,9 +100,11 @@ def _power_figure(result: Result) -> str:
     total = result.values.get("power.facility")
     if not rows or total is None or total.value is None:
         return "<p>unavailable</p>"
-    steps = [(_label(v.name), v.value or 0.0, units.show(v.value, "W")) for v in rows]
+    steps = [(_plain(v.name), v.value or 0.0, units.show(v.value, "W")) for v in rows]
     return waterfall(
-        "Power from chip to grid, mean of the year", steps, ("from the grid", total.value, units.show(total.value, "W"))
+        "Power from chip to grid, mean of the year",
+        steps,
+        ("from the grid", total.value, units.show(total.value, "W")),
     )
 
 
@@ -120,7 +128,9 @@ def _metrics_table(result: Result) -> str:
 
 
 def _rows_table(result: Result) -> str:
-    lines = ["<table><tr><th>used as</th><th class=n>value</th><th>grade</th><th>row, source, locator, date</th></tr>"]
+    lines = [
+        "<table><tr><th>used as</th><th class=n>value</th><th>grade</th><th>row, source, locator, date</th></tr>"
+    ]
     for value in result.values.values():
         if value.basis == "catalogue":
             band = shown_band(value)
@@ -132,6 +142,10 @@ def _rows_table(result: Result) -> str:
     return "\n".join([*lines, "</table>"])
 
 
-def _label(name: str) -> str:
+def _plain(name: str) -> str:
     metric = metrics().get(name)
-    return escape(metric.label if metric else name.rsplit(".", 1)[-1].replace("_", " "))
+    return metric.label if metric else name.rsplit(".", 1)[-1].replace("_", " ")
+
+
+def _label(name: str) -> str:
+    return escape(_plain(name))

@@ -38,11 +38,13 @@ class Draws:
 
 
 def band(samples: Samples | float) -> tuple[float, float, float]:
-    """Return nominal, low and high of samples: the 5th and 95th percentile of the draws, widened to hold the nominal."""
+    """Return nominal, low and high of samples: 5th and 95th percentile of the draws, widened to hold the nominal."""
     array = np.asarray(samples, dtype=float)
     if array.ndim == 0 or array.size == 1:
         value = float(array.reshape(-1)[0])
         return value, value, value
     nominal = float(array[0])
+    if np.isnan(array[1:]).all():
+        return nominal, nominal, nominal
     low, high = (float(end) for end in np.nanpercentile(array[1:], [5.0, 95.0]))
     return nominal, min(low, nominal), max(high, nominal)

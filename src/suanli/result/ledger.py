@@ -11,32 +11,32 @@ from suanli import units
 from suanli.errors import UnknownIdError
 from suanli.result.draws import Draws, Samples, band
 from suanli.result.metrics import metrics
-from suanli.result.value import Value
+from suanli.result.value import Basis, Value
 
 
-class CatalogueRow(Protocol):
-    """What the ledger needs of a catalogue row (suanli.catalog.Fact has it)."""
+class CatalogueRow(Protocol):  # suanli.catalog.Fact is one
+    """What the ledger needs of a catalogue row."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str: ...  # noqa: D102
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str: ...  # noqa: D102
     @property
-    def number(self) -> float: ...
+    def number(self) -> float: ...  # noqa: D102
     @property
-    def si(self) -> float: ...
+    def si(self) -> float: ...  # noqa: D102
     @property
-    def band(self) -> tuple[float, float]: ...
+    def band(self) -> tuple[float, float]: ...  # noqa: D102
     @property
-    def band_si(self) -> tuple[float, float]: ...
+    def band_si(self) -> tuple[float, float]: ...  # noqa: D102
     @property
-    def source(self) -> str: ...
+    def source(self) -> str: ...  # noqa: D102
     @property
-    def locator(self) -> str: ...
+    def locator(self) -> str: ...  # noqa: D102
     @property
-    def as_of(self) -> str: ...
+    def as_of(self) -> str: ...  # noqa: D102
     @property
-    def grade(self) -> str: ...
+    def grade(self) -> str: ...  # noqa: D102
 
 
 class Ledger:
@@ -53,9 +53,10 @@ class Ledger:
         self._put(Value(name, value, unit, value, value, "given", origin=origin), value)
         return value
 
-    def label(self, name: str, text: str, origin: str) -> None:
-        """Record a value that is not a number: an id, a mode."""
-        self._put(Value(name, None, basis="given", origin=origin, text=text), float("nan"))
+    def label(self, name: str, text: str, origin: str = "scenario", *, grade: str = "") -> None:
+        """Record a value that is not a number: an id, a mode. With a grade it is a catalogue entry."""
+        basis: Basis = "catalogue" if grade else "given"
+        self._put(Value(name, None, basis=basis, origin=origin, grade=grade, text=text), float("nan"))
 
     def fact(self, name: str, row: CatalogueRow) -> Samples | float:
         """Record a catalogue row under `name`; return its samples in coherent units."""
@@ -63,11 +64,14 @@ class Ledger:
         origin = " | ".join(part for part in (row.name, row.source, row.locator, row.as_of) if part)
         samples = self.draws.of(row.name, row.si, *row.band_si)
         self._put(
-            Value(name, row.number, row.unit or "1", low, high, "catalogue", origin=origin, grade=row.grade), samples
+            Value(name, row.number, row.unit or "1", low, high, "catalogue", origin=origin, grade=row.grade),
+            samples,
         )
         return samples
 
-    def derive(self, name: str, samples: Samples | float, *, formula: str = "", inputs: tuple[str, ...] = ()) -> None:
+    def derive(
+        self, name: str, samples: Samples | float, *, formula: str = "", inputs: tuple[str, ...] = ()
+    ) -> None:
         """Record a derived metric; formula and inputs come from metrics.csv unless given here."""
         metric = metrics()[name]
         nominal, low, high = band(samples)
@@ -75,7 +79,9 @@ class Ledger:
             self.unavailable(name, "not a number for these inputs")
             return
         names = inputs or metric.inputs
-        used = tuple(key.rstrip("?") for key in names if not key.endswith("?") or key.rstrip("?") in self._values)
+        used = tuple(
+            key.rstrip("?") for key in names if not key.endswith("?") or key.rstrip("?") in self._values
+        )
         text = formula or metric.formula
         self._put(Value(name, nominal, metric.unit, low, high, "derived", text, used), samples)
 

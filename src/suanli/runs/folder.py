@@ -82,11 +82,15 @@ def _slug(name: str) -> str:
 def _ledger(result: Result) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["name", "value", "unit", "low", "high", "basis", "grade", "formula", "inputs", "origin", "reason"])
+    writer.writerow(
+        ["name", "value", "unit", "low", "high", "basis", "grade", "formula", "inputs", "origin", "reason"]
+    )
     for v in result.values.values():
         shown = v.text if v.text else v.value
         inputs = " ".join(v.inputs)
-        writer.writerow([v.name, shown, v.unit, v.low, v.high, v.basis, v.grade, v.formula, inputs, v.origin, v.reason])
+        writer.writerow(
+            [v.name, shown, v.unit, v.low, v.high, v.basis, v.grade, v.formula, inputs, v.origin, v.reason]
+        )
     return out.getvalue()
 
 
@@ -98,7 +102,9 @@ def toml(data: Mapping[str, Any]) -> str:
 
 
 def _table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
-    plain = {key: value for key, value in data.items() if not isinstance(value, Mapping) and value is not None}
+    plain = {
+        key: value for key, value in data.items() if not isinstance(value, Mapping) and value is not None
+    }
     if path and plain:
         lines.append(f"\n[{'.'.join(map(_key, path))}]")
     lines.extend(f"{_key(key)} = {_scalar(value)}" for key, value in plain.items())

@@ -24,7 +24,9 @@ def check(scenario: Scenario, catalog: Catalog) -> None:
         ("network.link", "links", scenario.network.link),
         ("site.id", "sites", scenario.site.id),
     ]
-    problems = [line for field, table, name in named if name and (line := _unknown(catalog, field, table, name))]
+    problems = [
+        line for field, table, name in named if name and (line := _unknown(catalog, field, table, name))
+    ]
     try:
         catalog.model(scenario.llm.id)
     except SuanliError as error:
@@ -71,5 +73,7 @@ def _figures(scenario: Scenario) -> str:
     for name in scenario.published.figures if scenario.published else ():
         if name not in metrics():
             near = close_matches(name, metrics(), 1)
-            return f"published.figures.{name}: no such metric." + (f' Did you mean "{near[0]}"?' if near else "")
+            return f"published.figures.{name}: no such metric." + (
+                f' Did you mean "{near[0]}"?' if near else ""
+            )
     return ""

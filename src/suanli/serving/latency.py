@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
-def ttft_s(prompt_tokens: ArrayLike, tokens_per_s: ArrayLike, load: ArrayLike, first_step_s: ArrayLike) -> Array:
+def ttft_s(
+    prompt_tokens: ArrayLike, tokens_per_s: ArrayLike, load: ArrayLike, first_step_s: ArrayLike
+) -> Array:
     """Mean time to first token: TTFT = S + rho S / (2 (1 - rho)) + d, an M/D/1 queue in front of one prefill rank.
 
     Args:
@@ -27,4 +29,4 @@ def ttft_s(prompt_tokens: ArrayLike, tokens_per_s: ArrayLike, load: ArrayLike, f
     rho = np.asarray(load, dtype=float)
     with np.errstate(divide="ignore"):
         wait = np.where(rho < 1.0, rho * service / (2.0 * np.maximum(1.0 - rho, 0.0)), np.inf)
-    return np.asarray(service + wait + first_step_s)
+    return np.asarray(service + wait + np.asarray(first_step_s, dtype=float))

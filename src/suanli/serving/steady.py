@@ -17,6 +17,7 @@ from suanli.llm import expected_distinct_experts
 from suanli.memory import MemoryFit, memory_fit
 
 Array = NDArray[np.float64]
+Num = float | NDArray[np.float64]
 
 _BISECTIONS = 48  # halves an interval of any sensible width down to double precision
 
@@ -46,15 +47,15 @@ class Engine:
         expert_imbalance: load of the busiest expert rank over the mean [1].
     """
 
-    prefill_compute_efficiency: ArrayLike
-    decode_compute_efficiency: ArrayLike
-    memory_efficiency: ArrayLike
-    link_efficiency: ArrayLike
-    prefill_overlap: ArrayLike
-    decode_overlap: ArrayLike
-    step_overhead_s: ArrayLike
-    memory_reserve_share: ArrayLike
-    expert_imbalance: ArrayLike
+    prefill_compute_efficiency: Num
+    decode_compute_efficiency: Num
+    memory_efficiency: Num
+    link_efficiency: Num
+    prefill_overlap: Num
+    decode_overlap: Num
+    step_overhead_s: Num
+    memory_reserve_share: Num
+    expert_imbalance: Num
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,13 @@ class Work:
         kv_bytes_per_sequence: KV and state per sequence, as each chip of its group holds it [byte].
     """
 
-    peak_s: ArrayLike
-    exchange_s: ArrayLike
-    dense_weight_bytes: ArrayLike
-    expert_weight_bytes: ArrayLike
+    peak_s: Num
+    exchange_s: Num
+    dense_weight_bytes: Num
+    expert_weight_bytes: Num
     experts: int
     top_k: int
-    kv_bytes_per_sequence: ArrayLike
+    kv_bytes_per_sequence: Num
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,9 @@ def prefill(work: Work, engine: Engine) -> Prefill:
         Rate and time parts per token, broadcast over samples.
     """
     compute = np.asarray(work.peak_s) / engine.prefill_compute_efficiency * engine.expert_imbalance
-    exposed = np.asarray(work.exchange_s) / engine.link_efficiency * (1.0 - np.asarray(engine.prefill_overlap))
+    exposed = (
+        np.asarray(work.exchange_s) / engine.link_efficiency * (1.0 - np.asarray(engine.prefill_overlap))
+    )
     return Prefill(np.asarray(1.0 / (compute + exposed)), np.asarray(compute), np.asarray(exposed))
 
 
@@ -166,7 +169,10 @@ def decode(
     """
     weights = np.asarray(work.dense_weight_bytes) + work.expert_weight_bytes
     fit = memory_fit(
-        chip.memory_bytes, weights, np.asarray(work.kv_bytes_per_sequence) * layout.tp, engine.memory_reserve_share
+        chip.memory_bytes,
+        weights,
+        np.asarray(work.kv_bytes_per_sequence) * layout.tp,
+        engine.memory_reserve_share,
     )
 
     def parts(b: Array) -> tuple[Array, Array, Array]:
@@ -175,7 +181,9 @@ def decode(
     def seen(b: Array) -> Array:
         memory, compute, exchange = parts(b)
         step = np.maximum(memory, compute) + exchange + engine.step_overhead_s
-        return np.asarray((step + b * np.asarray(prefill_s_per_output_token) * tokens_per_step) / tokens_per_step)
+        return np.asarray(
+            (step + b * np.asarray(prefill_s_per_output_token) * tokens_per_step) / tokens_per_step
+        )
 
     largest = fit.sequences if batch is None else np.asarray(batch, dtype=float)
     chosen = largest if tpot_s is None or batch is not None else _largest_batch(seen, largest, tpot_s)
@@ -204,10 +212,15 @@ def _step_parts(
     memory = (read + kv) / (np.asarray(chip.bandwidth_bytes_per_s) * engine.memory_efficiency)
     compute = tokens * np.asarray(work.peak_s) / engine.decode_compute_efficiency * engine.expert_imbalance
     exchange = tokens * np.asarray(work.exchange_s) / engine.link_efficiency
-    return np.asarray(memory), np.asarray(compute), np.asarray(exchange * (1.0 - np.asarray(engine.decode_overlap)))
+    return (
+        np.asarray(memory),
+        np.asarray(compute),
+        np.asarray(exchange * (1.0 - np.asarray(engine.decode_overlap))),
+    )
 
 
-def _largest_batch(seen: Callable[[Array], Array], largest: Array, tpot_s: ArrayLike) -> Array:
+def _largest_batch(seen: Callable[[Array], Array], largest: Array, objective_s: ArrayLike) -> Array:
+    tpot_s = np.asarray(objective_s, dtype=float)
     high = np.broadcast_to(largest, np.shape(seen(largest))).astype(float)
     fits, low = seen(high) <= tpot_s, np.zeros_like(high)
     whole = high

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,7 +36,8 @@ class Formats:
     """The formats a chip runs a model in: what is stored, which peaks the products take, and what had to change."""
 
     weights: WeightDtypes
-    linear: str
+    attention: str
+    ffn: str
     experts: str
     changes: tuple[str, ...] = ()
 
@@ -67,19 +68,25 @@ def formats_for(model: Model, chip: Chip, asked: str = "native") -> Formats:
     """
     wanted = model.dtypes if asked == "native" else resolve(asked)
     if asked != "native":
-        chip.peak(_compute_name(wanted.linear))
-        return Formats(wanted, _compute_name(wanted.linear), _compute_name(wanted.experts))
-    linear, experts = _runnable(wanted.linear, chip), _runnable(wanted.experts, chip)
-    changes = []
-    for part, old, (new, computed) in (("dense", wanted.linear, linear), ("expert", wanted.experts, experts)):
-        if computed != _compute_name(old):
-            changes.append(f"{chip.id} cannot compute in {old.name}: {part} weights run as {new.name}, computed in {computed}.")
-    weights = WeightDtypes(experts[0], linear[0], wanted.embedding, wanted.other)
-    return Formats(weights, linear[1], experts[1], tuple(dict.fromkeys(changes)))
+        chip.peak(_compute_name(wanted.ffn))
+    run = {part: _runnable(getattr(wanted, part), chip) for part in ("attention", "ffn", "experts")}
+    moved: dict[tuple[str, str, str], list[str]] = {}
+    for part, (form, name) in run.items():
+        old = getattr(wanted, part)
+        if name != _compute_name(old) and (part != "experts" or model.experts_per_layer):
+            moved.setdefault((old.name, form.name, name), []).append(part)
+    changes = [
+        f"{chip.id} cannot compute in {old}: weights of {', '.join(parts)} are held as {form} and computed in {name}."
+        for (old, form, name), parts in moved.items()
+    ]
+    weights = replace(wanted, **{part: form for part, (form, _) in run.items()})
+    return Formats(weights, run["attention"][1], run["ffn"][1], run["experts"][1], tuple(changes))
 
 
 def _compute_name(form: Dtype) -> str:
-    return {"mxfp8": "fp8", "int4_g64": "int4_wo", "int4_g32": "int4_wo", "int4": "int4_wo"}.get(form.name, form.name)
+    return {"mxfp8": "fp8", "int4_g64": "int4_wo", "int4_g32": "int4_wo", "int4": "int4_wo"}.get(
+        form.name, form.name
+    )
 
 
 def _runnable(form: Dtype, chip: Chip) -> tuple[Dtype, str]:
@@ -105,7 +112,9 @@ def layout_problems(model: Model, layout: Layout) -> list[str]:
     for mixer in {group.mixer for group in model.layers if isinstance(group.mixer, Attention)}:
         if mixer.heads % layout.tp:
             near = [n for n in (1, 2, 4, 8, 16, 32, 64) if mixer.heads % n == 0]
-            problems.append(f"tp = {layout.tp} does not divide {mixer.heads} attention heads; possible: {near}")
+            problems.append(
+                f"tp = {layout.tp} does not divide {mixer.heads} attention heads; possible: {near}"
+            )
     experts = model.experts_per_layer
     if layout.ep > 1 and not experts:
         problems.append(f"ep = {layout.ep}, but {model.id} has no experts; use ep = 1")
@@ -114,7 +123,9 @@ def layout_problems(model: Model, layout: Layout) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def prefill_work(model: Model, chip: Chip, layout: Layout, formats: Formats, prompt_tokens: ArrayLike, hit_share: ArrayLike) -> Work:
+def prefill_work(
+    model: Model, chip: Chip, layout: Layout, formats: Formats, prompt_tokens: ArrayLike, hit_share: ArrayLike
+) -> Work:
     """Work of one prompt token that is not in the cache, mean over the computed part of a prompt.
 
     Args:
@@ -134,7 +145,16 @@ def prefill_work(model: Model, chip: Chip, layout: Layout, formats: Formats, pro
     return _work(model, chip, layout, formats, flops, moved, np.ones_like(prompt))
 
 
-def decode_work(model: Model, chip: Chip, layout: Layout, formats: Formats, context_tokens: ArrayLike, kv_dtype: str, *, mtp: bool = False) -> Work:
+def decode_work(
+    model: Model,
+    chip: Chip,
+    layout: Layout,
+    formats: Formats,
+    context_tokens: ArrayLike,
+    kv_dtype: str,
+    *,
+    mtp: bool = False,
+) -> Work:
     """Work of one token of a decode step at a context.
 
     Args:
@@ -151,7 +171,9 @@ def decode_work(model: Model, chip: Chip, layout: Layout, formats: Formats, cont
     """
     flops = decode_flops_per_token(model, context_tokens, mtp=mtp)
     held = kv_bytes(model, context_tokens, kv_dtype).total / _kv_shards(model, layout)
-    return _work(model, chip, layout, formats, flops, exchange(model, chip, layout, direct=True), held, mtp=mtp)
+    return _work(
+        model, chip, layout, formats, flops, exchange(model, chip, layout, direct=True), held, mtp=mtp
+    )
 
 
 def exchange(model: Model, chip: Chip, layout: Layout, *, direct: bool) -> Exchange:
@@ -182,7 +204,9 @@ def exchange(model: Model, chip: Chip, layout: Layout, *, direct: bool) -> Excha
         if direct:
             volume = direct_volume(1.0, model.hidden, model.top_k, per_element, **size)
         else:
-            volume = node_limited_volume(1.0, model.hidden, model.top_k, per_element, experts=model.experts_per_layer, **size)
+            volume = node_limited_volume(
+                1.0, model.hidden, model.top_k, per_element, experts=model.experts_per_layer, **size
+            )
         network, inside = layers * volume.network_bytes, layers * volume.scale_up_bytes
         over = network / out if float(np.max(network)) > 0.0 else zero
         time = time + np.maximum(over, inside / up if float(np.max(inside)) > 0.0 else zero)
@@ -191,11 +215,23 @@ def exchange(model: Model, chip: Chip, layout: Layout, *, direct: bool) -> Excha
 
 
 def _work(
-    model: Model, chip: Chip, layout: Layout, formats: Formats, flops: Flops, moved: Exchange, kv: ArrayLike, *, mtp: bool = False
+    model: Model,
+    chip: Chip,
+    layout: Layout,
+    formats: Formats,
+    flops: Flops,
+    moved: Exchange,
+    kv: ArrayLike,
+    *,
+    mtp: bool = False,
 ) -> Work:
-    dense = flops.attention_projections + flops.ffn + flops.router + flops.head + flops.mtp
     wide = chip.peak("bf16")
-    peak_s = dense / chip.peak(formats.linear) + flops.experts / chip.peak(formats.experts) + flops.attention_core / wide
+    peak_s = (
+        flops.attention_projections / chip.peak(formats.attention)
+        + (flops.ffn + flops.mtp) / chip.peak(formats.ffn)
+        + flops.experts / chip.peak(formats.experts)
+        + (flops.attention_core + flops.router + flops.head) / wide
+    )
     held = weight_bytes(model, formats.weights, mtp=mtp)
     return Work(
         peak_s=peak_s,
@@ -204,7 +240,7 @@ def _work(
         expert_weight_bytes=held.experts / layout.chips,
         experts=model.experts_per_layer,
         top_k=model.top_k,
-        kv_bytes_per_sequence=kv,
+        kv_bytes_per_sequence=np.asarray(kv, dtype=float),
     )
 
 

@@ -59,7 +59,7 @@ def site_year(
         electricity_price_usd_per_j: p_E [USD/J].
         grid_carbon_kg_per_j: c, carbon dioxide equivalent per energy [kg/J].
         peak_w: P_peak, highest power at the grid connection, as billed in every month [W].
-        demand_charge_usd_per_w_s: p_P, demand charge per power and time [USD/(W s)]; 1 USD/kW/month is
+        demand_charge_usd_per_w_s: p_P, demand charge per power and time [USD/W/s]; 1 USD/kW/month is
             3.8e-10.
         water_m3: V, make-up water in a year [m3].
         water_price_usd_per_m3: p_V [USD/m3].

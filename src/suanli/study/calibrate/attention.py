@@ -18,7 +18,7 @@ from suanli.hardware.formats import number_format
 from suanli.study.calibrate.chips import operator_chip
 from suanli.study.calibrate.fit import Model, Parameter
 from suanli.study.calibrate.samples import Samples
-from suanli.study.calibrate.tables import Columns, Table, part, read, tables
+from suanli.study.calibrate.tables import Columns, Table, combinations, part, read, tables, take
 
 Array = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def predict_decode(samples: Samples, values: Mapping[str, float]) -> Array:
         samples.dtype,
         samples.machine,
         AttentionDecodeCoefficients(**part(values, "attention_decode")),
-        window=s["window"],
+        window_tokens=s["window"],
         warm=True,
     )
 
@@ -116,7 +116,7 @@ def predict_prefill(samples: Samples, values: Mapping[str, float]) -> Array:
         samples.dtype,
         samples.machine,
         AttentionPrefillCoefficients(**part(values, "attention_prefill")),
-        window=s["window"],
+        window_tokens=s["window"],
         warm=True,
     )
 
@@ -134,7 +134,7 @@ def decode_samples(folder: Path) -> Iterator[Samples]:
     """Yield decode groups; the number format is the KV cache's."""
     for table in tables(folder, "attention", "generation_attention_perf.parquet"):
         columns = read(table.path, _COLUMNS)
-        yield from _groups("attention_decode", table, columns, columns["kv_cache_dtype"], {})
+        yield from _groups("attention_decode", table, columns, "kv_cache_dtype", {})
 
 
 def prefill_samples(folder: Path) -> Iterator[Samples]:
@@ -146,39 +146,36 @@ def prefill_samples(folder: Path) -> Iterator[Samples]:
             given = {"attention_prefill.l2_share": 1.0, "attention_prefill.l2_speedup": 1.0}
         if np.unique(columns["head_dim"]).size == 1:
             given["attention_prefill.head_exponent"] = 0.3
-        yield from _groups("attention_prefill", table, columns, columns["attn_dtype"], given)
+        yield from _groups("attention_prefill", table, columns, "attn_dtype", given)
 
 
 def _groups(
-    operator: str, table: Table, columns: Columns, formats: NDArray[np.str_], given: Mapping[str, float]
+    operator: str, table: Table, columns: Columns, form: str, given: Mapping[str, float]
 ) -> Iterator[Samples]:
     if (table.framework, table.version) in BROKEN:
         return
-    kernels = np.array([KERNELS.get(name, name) for name in columns["kernel_source"]])
-    window = columns.get("window_size", np.zeros(kernels.size))
-    for kernel in np.unique(kernels):
-        for name in np.unique(formats):
-            rows = (kernels == kernel) & (formats == name)
-            if not rows.any():
-                continue
-            shape = {
-                "batch": columns["batch_size"],
-                "context": columns["isl"] + columns["step"],
-                "heads": columns["num_heads"],
-                "kv_heads": columns["num_key_value_heads"],
-                "head_dim": columns["head_dim"],
-                "window": window,
-            }
-            yield Samples(
-                operator=operator,
-                chip=table.chip.id,
-                family=table.chip.family,
-                dtype=number_format(str(name)).name,
-                framework=table.framework,
-                kernel=str(kernel),
-                shape={key: values[rows].astype(float) for key, values in shape.items()},
-                time_s=columns["latency"][rows].astype(float) * 1e-3,
-                machine=operator_chip(table.chip.id),
-                source=table.source,
-                fixed=given,
-            )
+    columns = {"window_size": np.zeros(columns["latency"].size)} | columns
+    columns["kernel_source"] = np.array([KERNELS.get(name, name) for name in columns["kernel_source"]], dtype=object)
+    for (kernel, dtype), index in combinations(columns, ("kernel_source", form)):
+        rows = take(columns, index)
+        shape = {
+            "batch": rows["batch_size"],
+            "context": rows["isl"] + rows["step"],
+            "heads": rows["num_heads"],
+            "kv_heads": rows["num_key_value_heads"],
+            "head_dim": rows["head_dim"],
+            "window": rows["window_size"],
+        }
+        yield Samples(
+            operator=operator,
+            chip=table.chip.id,
+            family=table.chip.family,
+            dtype=number_format(dtype).name,
+            framework=table.framework,
+            kernel=kernel,
+            shape={key: values.astype(float) for key, values in shape.items()},
+            time_s=rows["latency"].astype(float) * 1e-3,
+            machine=operator_chip(table.chip.id),
+            source=table.source,
+            fixed=given,
+        )

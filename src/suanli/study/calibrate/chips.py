@@ -8,6 +8,8 @@ from functools import lru_cache
 from suanli.catalog import Catalog
 from suanli.hardware.coefficients import OperatorChip
 
+# PCIe Gen4 x16, one direction: the link between chips where there is no scale-up network (aiconfigurator l40s.yaml).
+_HOST_LINK_BYTES_PER_S = 32e9
 _PEAKS = ("bf16", "fp16", "fp8", "fp4", "int8")
 
 
@@ -47,9 +49,13 @@ def operator_chip(chip_id: str) -> OperatorChip:
             peaks[name] = fact.si
     sms = catalog.get("chips", chip_id, "sm_count")
     cache = catalog.get("chips", chip_id, "l2_cache")
+    link = catalog.get("chips", chip_id, "scale_up_bandwidth_per_direction")
+    network = catalog.get("chips", chip_id, "scale_out_bandwidth")
     return OperatorChip(
         peak_flop_per_s=peaks,
         memory_bandwidth_bytes_per_s=catalog.fact("chips", chip_id, "memory_bandwidth").si,
         sm_count=sms.si if sms is not None else None,
         l2_bytes=cache.si if cache is not None else 0.0,
+        link_bytes_per_s=link.si if link is not None else _HOST_LINK_BYTES_PER_S,
+        network_bytes_per_s=network.si if network is not None else None,
     )

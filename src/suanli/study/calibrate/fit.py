@@ -16,6 +16,7 @@ ROWS_PER_FIT = 2500
 ROWS_PER_POOL = 5000
 # Residuals of log time beyond this are treated as outliers (soft L1).
 _OUTLIER = 0.1
+_EVALUATIONS = 60
 
 
 class Parameter(NamedTuple):
@@ -36,12 +37,16 @@ class Model:
         parameters: free coefficients.
         predict: time of rows [s] from {parameter: value}; must accept pooled rows.
         variants: choices of coefficients that are not continuous (which kernel design); the best fitting one wins.
+        starts: starting values from the data, several where the law has several regimes; the best fit wins.
+        logarithmic: search in the logarithm of the coefficients, for laws whose terms span decades.
     """
 
     operator: str
     parameters: tuple[Parameter, ...]
     predict: Callable[[Samples, Mapping[str, float]], Array]
     variants: tuple[Mapping[str, float], ...] = ({},)
+    starts: Callable[[Samples], Sequence[Mapping[str, float]]] | None = None
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +80,69 @@ def fit(model: Model, samples: Samples, rows: int = ROWS_PER_FIT, seed: int = 0)
         seed: of the thinning.
     """
     used = samples.thinned(rows, seed)
-    tries = [_fit_variant(model, used, variant) for variant in model.variants]
+    starts = model.starts(used) if model.starts else ({},)
+    tries = [_fit_from(model, used, variant, start) for variant in model.variants for start in starts]
     return min(tries, key=lambda pair: pair[0])[1]
 
 
-def _fit_variant(model: Model, used: Samples, variant: Mapping[str, float]) -> tuple[float, Fit]:
-    """Fit with some coefficients chosen; returns the cost and the fit."""
+class _Scale:
+    """Maps coefficients to positions between 0 and 1 within their bounds, on a linear or a logarithmic scale."""
+
+    def __init__(self, free: Sequence[Parameter], logarithmic: bool) -> None:
+        self.logarithmic = logarithmic
+        self.low = np.array([parameter.low for parameter in free])
+        high = np.array([parameter.high for parameter in free])
+        self.span = np.log(high / self.low) if logarithmic else high - self.low
+
+    def values(self, position: Array) -> Array:
+        if self.logarithmic:
+            return np.asarray(self.low * np.exp(position * self.span))
+        return np.asarray(self.low + position * self.span)
+
+    def position(self, values: Array) -> Array:
+        raw = np.log(np.maximum(values, self.low) / self.low) if self.logarithmic else values - self.low
+        return np.asarray(np.clip(raw / self.span, 0.0, 1.0))
+
+    def slope(self, position: Array) -> Array:
+        return np.asarray(self.span * self.values(position) if self.logarithmic else self.span)
+
+
+def _fit_from(
+    model: Model, used: Samples, variant: Mapping[str, float], start: Mapping[str, float]
+) -> tuple[float, Fit]:
+    """Fit from one start with some coefficients chosen; returns the cost and the fit."""
     from scipy.optimize import least_squares
 
     given = dict(used.fixed) | dict(variant)
     free = [parameter for parameter in model.parameters if parameter.name not in given]
-    low = np.array([parameter.low for parameter in free])
-    high = np.array([parameter.high for parameter in free])
-    scale = high - low
-    start = np.array([parameter.start for parameter in free])
+    names = [parameter.name for parameter in free]
+    scale = _Scale(free, model.logarithmic)
+    first = np.array([start.get(parameter.name, parameter.start) for parameter in free])
     target = np.log(used.time_s)
 
     def residual(position: Array) -> Array:
-        values = given | dict(zip((p.name for p in free), low + position * scale, strict=True))
+        values = given | dict(zip(names, scale.values(position), strict=True))
         return np.asarray(np.log(model.predict(used, values)) - target)
 
     found = least_squares(
-        residual, (start - low) / scale, bounds=(0.0, 1.0), loss="soft_l1", f_scale=_OUTLIER, max_nfev=60
+        residual, scale.position(first), bounds=(0.0, 1.0), loss="soft_l1", f_scale=_OUTLIER, max_nfev=_EVALUATIONS
     )
-    values = given | dict(zip((p.name for p in free), (low + found.x * scale).tolist(), strict=True))
+    values = given | dict(zip(names, scale.values(found.x).tolist(), strict=True))
     errors: dict[str, float | None] = dict.fromkeys(values)
-    errors.update(_standard_errors(free, found.x, found.jac, 2.0 * float(found.cost), len(used), scale))
+    spread = _spread(found.x, found.jac, 2.0 * float(found.cost), len(used))
+    for name, size, slope in zip(names, spread, scale.slope(found.x), strict=True):
+        errors[name] = None if np.isnan(size) else float(size * slope)
     return float(found.cost), Fit(values, errors, len(used))
 
 
-def _standard_errors(
-    free: Sequence[Parameter], x: Array, jacobian: Array, squares: float, rows: int, scale: Array
-) -> dict[str, float | None]:
-    """Standard errors of the coefficients that lie inside their bounds."""
+def _spread(x: Array, jacobian: Array, squares: float, rows: int) -> Array:
+    """Standard errors of the positions; NaN at a bound."""
+    errors = np.full(x.size, np.nan)
     inside = np.flatnonzero((x > 1e-3) & (x < 1.0 - 1e-3))
-    errors: dict[str, float | None] = {parameter.name: None for parameter in free}
-    if inside.size == 0 or rows <= inside.size:
-        return errors
-    hessian = jacobian[:, inside].T @ jacobian[:, inside]
-    variance = np.diag(np.linalg.pinv(hessian)) * squares / (rows - inside.size)
-    for index, value in zip(inside, np.sqrt(np.maximum(variance, 0.0)) * scale[inside], strict=True):
-        errors[free[index].name] = float(value)
+    if inside.size and rows > inside.size:
+        hessian = jacobian[:, inside].T @ jacobian[:, inside]
+        variance = np.diag(np.linalg.pinv(hessian)) * squares / (rows - inside.size)
+        errors[inside] = np.sqrt(np.maximum(variance, 0.0))
     return errors
 
 

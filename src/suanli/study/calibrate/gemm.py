@@ -13,7 +13,7 @@ from suanli.hardware.gemm import GemmCoefficients, QuantiseCoefficients, gemm_ti
 from suanli.study.calibrate.chips import operator_chip
 from suanli.study.calibrate.fit import Model, Parameter
 from suanli.study.calibrate.samples import Samples
-from suanli.study.calibrate.tables import floats, part, read, tables
+from suanli.study.calibrate.tables import combinations, floats, part, read, tables, take
 
 Array = NDArray[np.float64]
 
@@ -66,11 +66,11 @@ def samples(folder: Path) -> Iterator[Samples]:
     latest: dict[tuple[str, str, str], Samples] = {}
     for table in tables(folder, "gemm", "gemm_perf.parquet"):
         columns = read(table.path, ("gemm_dtype", "m", "n", "k", "latency"))
-        for name in np.unique(columns["gemm_dtype"]):
-            dtype = number_format(str(name)).name
+        for (name,), index in combinations(columns, ("gemm_dtype",)):
+            dtype = number_format(name).name
             if dtype not in FORMATS or (table.framework, table.version, dtype) in BROKEN:
                 continue
-            rows = {key: values[columns["gemm_dtype"] == name] for key, values in columns.items()}
+            rows = take(columns, index)
             latest[table.chip.id, table.framework, dtype] = Samples(
                 operator="gemm",
                 chip=table.chip.id,

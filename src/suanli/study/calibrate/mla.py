@@ -18,7 +18,7 @@ from suanli.hardware.mla import (
 from suanli.study.calibrate.chips import operator_chip
 from suanli.study.calibrate.fit import Model, Parameter
 from suanli.study.calibrate.samples import Samples
-from suanli.study.calibrate.tables import part, read, tables
+from suanli.study.calibrate.tables import combinations, part, read, tables, take
 
 Array = NDArray[np.float64]
 
@@ -82,22 +82,22 @@ def _groups(folder: Path, operator: str, file: str) -> Iterator[Samples]:
     names = ("kv_cache_dtype", "batch_size", "isl", "step", "num_heads", "latency")
     for table in tables(folder, "mla", file):
         columns = read(table.path, names)
-        for name in np.unique(columns["kv_cache_dtype"]):
-            rows = columns["kv_cache_dtype"] == name
+        for (dtype,), index in combinations(columns, ("kv_cache_dtype",)):
+            rows = take(columns, index)
             shape = {
-                "batch": columns["batch_size"],
-                "context": columns["isl"] + columns["step"],
-                "heads": columns["num_heads"],
+                "batch": rows["batch_size"],
+                "context": rows["isl"] + rows["step"],
+                "heads": rows["num_heads"],
             }
             yield Samples(
                 operator=operator,
                 chip=table.chip.id,
                 family=table.chip.family,
-                dtype=number_format(str(name)).name,
+                dtype=number_format(dtype).name,
                 framework=table.framework,
                 kernel="*",
-                shape={key: values[rows].astype(float) for key, values in shape.items()},
-                time_s=columns["latency"][rows].astype(float) * 1e-3,
+                shape={key: values.astype(float) for key, values in shape.items()},
+                time_s=rows["latency"].astype(float) * 1e-3,
                 machine=operator_chip(table.chip.id),
                 source=table.source,
                 fixed={},

@@ -13,6 +13,8 @@ from suanli.hardware.coefficients import OperatorChip
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+# A shape column of this name says which rows are judged (1); without it a hash of the shape decides.
+FOLD = "fold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Samples:
 
     def halves(self) -> tuple[Samples, Samples]:
         """Split by a hash of the shape alone: the fit half and the judged half; a shape is on one side on every chip."""
+        if FOLD in self.shape:
+            return self.where(self.shape[FOLD] == 0), self.where(self.shape[FOLD] == 1)
         even = shape_hash(self.shape) % 2 == 0
         return self.where(even), self.where(~even)
 
@@ -131,7 +135,12 @@ def _join(machines: Sequence[OperatorChip], sizes: Sequence[int]) -> OperatorChi
         memory_bandwidth_bytes_per_s=column([machine.memory_bandwidth_bytes_per_s for machine in machines]),
         sm_count=column([machine.processors for machine in machines]),
         l2_bytes=column([machine.l2_bytes for machine in machines]),
+        link_bytes_per_s=column([_known(machine.link_bytes_per_s) for machine in machines]),
     )
+
+
+def _known(value: Any) -> Any:
+    return np.nan if value is None else value
 
 
 def _select(machine: OperatorChip, mask: Any, size: int) -> OperatorChip:
@@ -142,4 +151,5 @@ def _select(machine: OperatorChip, mask: Any, size: int) -> OperatorChip:
         memory_bandwidth_bytes_per_s=_spread(machine.memory_bandwidth_bytes_per_s, size)[mask],
         sm_count=_spread(machine.processors, size)[mask],
         l2_bytes=_spread(machine.l2_bytes, size)[mask],
+        link_bytes_per_s=_spread(_known(machine.link_bytes_per_s), size)[mask],
     )

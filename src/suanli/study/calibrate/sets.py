@@ -63,9 +63,10 @@ def _key(group: Samples) -> tuple[str, str, str, str]:
 class OperatorCalibration:
     """Fits one operator on all its groups. Fits are kept, so that leaving a chip out costs nothing twice."""
 
-    def __init__(self, model: Model, groups: Iterable[Samples], by_framework: bool = True) -> None:
+    def __init__(self, model: Model, groups: Iterable[Samples], pooled: bool = True) -> None:
+        """Take groups; `pooled` also makes sets over all frameworks and kernels of a place."""
         self.model = model
-        self.by_framework = by_framework
+        self.pooled = pooled
         self.halves = {_key(group): group.halves() for group in groups}
         self._fits: dict[frozenset[tuple[str, str, str, str]], Fit] = {}
 
@@ -90,9 +91,6 @@ class OperatorCalibration:
                 if len(members) == 1:
                     judgement.own[members[0]] = errors[0]
                 sets.append(self._set(chip, self._family(mine[0]), names, members, np.concatenate(errors), "own"))
-            if not self.by_framework:
-                for key in mine:
-                    judgement.own[key] = self._judge(self._fit(mine), key)
         return sets
 
     def _families(self, keys: Sequence[tuple[str, str, str, str]], judgement: Judgement) -> list[CoefficientFit]:
@@ -106,7 +104,7 @@ class OperatorCalibration:
                     if others:
                         found = self._judge(self._fit(others), key)
                         errors.append(found)
-                        if ANY not in names[:1] or not self.by_framework:
+                        if ANY not in names[:1]:
                             judgement.left_out_chip[key] = found
                 judged_by = "left-out chip" if errors else "own"
                 if not errors:
@@ -115,6 +113,13 @@ class OperatorCalibration:
         return sets
 
     def _generic(self, keys: Sequence[tuple[str, str, str, str]], judgement: Judgement) -> list[CoefficientFit]:
+        if self.pooled:
+            return [self._prior((ANY, ANY), keys, judgement)]
+        return [self._prior(names, members, judgement) for names, members in self._choices(keys)]
+
+    def _prior(
+        self, names: tuple[str, str], keys: Sequence[tuple[str, str, str, str]], judgement: Judgement
+    ) -> CoefficientFit:
         errors = []
         for family in sorted({self._family(key) for key in keys}):
             others = [key for key in keys if self._family(key) != family]
@@ -124,7 +129,7 @@ class OperatorCalibration:
         judged_by = "left-out family" if errors else "own"
         if not errors:
             errors = [self._judge(self._fit(keys), key) for key in keys]
-        return [self._set(ANY, ANY, (ANY, ANY), keys, np.concatenate(errors), judged_by)]
+        return self._set(ANY, ANY, names, keys, np.concatenate(errors), judged_by)
 
     # -- pieces ---------------------------------------------------------------------------------------------------
     def _choices(
@@ -132,14 +137,14 @@ class OperatorCalibration:
     ) -> list[tuple[tuple[str, str], list[tuple[str, str, str, str]]]]:
         """Every (framework, kernel) of some groups with its members; "*" kernel is the framework's most measured."""
         found: dict[tuple[str, str], list[tuple[str, str, str, str]]] = {}
-        if self.by_framework:
-            for key in keys:
-                found.setdefault((key[2], key[3]), []).append(key)
-            for framework in {names[0] for names in found}:
+        for key in keys:
+            found.setdefault((key[2], key[3]), []).append(key)
+        if self.pooled:
+            for framework in sorted({names[0] for names in found}):
                 kernels = [names for names in found if names[0] == framework]
                 main = max(kernels, key=lambda names: (sum(self._rows(key) for key in found[names]), names[1]))
                 found.setdefault((framework, ANY), found[main])
-        found[(ANY, ANY)] = list(keys)
+            found[(ANY, ANY)] = list(keys)
         return sorted(found.items())
 
     def _rows(self, key: tuple[str, str, str, str]) -> int:

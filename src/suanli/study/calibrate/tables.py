@@ -57,16 +57,40 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def read(path: Path, columns: Sequence[str]) -> Columns:
-    """Read columns of a parquet file as numpy arrays; a column that the file lacks is left out."""
+    """Read columns of a parquet file as numpy arrays; text stays as Python strings, a column it lacks is left out."""
     import pyarrow.parquet as pq
 
     have = set(pq.read_schema(path).names)
     table = pq.read_table(path, columns=[name for name in columns if name in have])
-    found: Columns = {}
-    for name in table.column_names:
-        values = table[name].to_numpy(zero_copy_only=False)
-        found[name] = values.astype(str) if values.dtype == object else values
-    return found
+    return {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+
+
+def combinations(columns: Columns, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], NDArray[np.intp]]]:
+    """Yield every combination of text columns that occurs, with the indices of its rows."""
+    codes = np.zeros(columns[names[0]].size, dtype=np.int64)
+    levels: list[NDArray[Any]] = []
+    for name in names:
+        found, code = _coded(columns[name])
+        levels.append(found)
+        codes = codes * found.size + code
+    for value in np.unique(codes):
+        rest, picked = int(value), []
+        for found in reversed(levels):
+            rest, index = divmod(rest, found.size)
+            picked.append(str(found[index]))
+        yield tuple(reversed(picked)), np.flatnonzero(codes == value)
+
+
+def _coded(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the distinct texts and the code of each row; dictionaries beat sorting on long names."""
+    codes: dict[Any, int] = {}
+    code = np.fromiter((codes.setdefault(value, len(codes)) for value in values), dtype=np.int64, count=values.size)
+    return np.array(list(codes), dtype=object), code
+
+
+def take(columns: Columns, rows: NDArray[np.intp]) -> Columns:
+    """Return some rows of all columns."""
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def part(values: Mapping[str, float], operator: str) -> dict[str, float]:

@@ -43,6 +43,8 @@ def run(scenario: Scenario, catalog: Catalog | None = None) -> Result:
     place = facility(scenario, facts, fleet)
     money(scenario, facts, fleet, place)
     if scenario.economics.price is not None:
-        ledger.warn("Revenue is tokens x list price: free use, discounts and a company's other costs are not in it.")
+        ledger.warn(
+            "Revenue is tokens x list price: free use, discounts and a company's other costs are not in it."
+        )
     inputs = scenario.model_dump(mode="json", exclude_none=True, exclude_defaults=False)
     return Result(inputs, by_name(ledger), tuple(ledger.warnings))

@@ -92,7 +92,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], _Origins]
     if path.resolve() in seen:
         raise ScenarioError([f"{path.name}: extends itself through {' -> '.join(p.name for p in seen)}"])
     if not path.is_file():
-        near = close_matches(path.name, [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else [])
+        near = close_matches(
+            path.name, [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        )
         hint = f" Close: {', '.join(near)}." if near else ""
         raise InputError(f"{path}: no such scenario file.{hint}")
     try:
@@ -112,6 +114,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], _Origins]
     if parent is None:
         return data, origins
     base, base_origins = _read(path.parent / str(parent), (*seen, path.resolve()))
+    # What was published for the parent's case was not published for this one.
+    base.pop("published", None)
     return _merge(base, data), base_origins | origins
 
 
@@ -177,7 +181,9 @@ def _explain(issue: Any, path: tuple[str, ...]) -> str:
     kind, given = issue["type"], issue.get("input")
     if kind == "extra_forbidden":
         near = close_matches(path[-1], _fields(path[:-1]), 1)
-        return "no such field." + (f' Did you mean "{near[0]}"?' if near else f" Known: {', '.join(_fields(path[:-1]))}")
+        return "no such field." + (
+            f' Did you mean "{near[0]}"?' if near else f" Known: {', '.join(_fields(path[:-1]))}"
+        )
     if kind == "missing":
         return "missing; it has no default"
     if kind in ("value_error", "assertion_error"):
@@ -185,7 +191,9 @@ def _explain(issue: Any, path: tuple[str, ...]) -> str:
     if kind == "literal_error":
         options = issue["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         near = close_matches(str(given), options, 1)
-        return f'"{given}" is not one of {", ".join(options)}' + (f'. Did you mean "{near[0]}"?' if near else "")
+        return f'"{given}" is not one of {", ".join(options)}' + (
+            f'. Did you mean "{near[0]}"?' if near else ""
+        )
     bounds = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
     if kind in bounds:
         words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -198,7 +206,11 @@ def _fields(path: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Scenario
     for part in path:
         found = model.model_fields.get(part)
-        inner = [a for a in _unwrap(found.annotation) if isinstance(a, type) and issubclass(a, BaseModel)] if found else []
+        inner = (
+            [a for a in _unwrap(found.annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
+            if found
+            else []
+        )
         if not inner:
             return []
         model = inner[0]
@@ -207,5 +219,3 @@ def _fields(path: tuple[str, ...]) -> list[str]:
 
 def _unwrap(annotation: Any) -> tuple[Any, ...]:
     return getattr(annotation, "__args__", None) or (annotation,)
-
-

@@ -1,0 +1,1 @@
+"""Benchmarks: CPU seconds of what has a budget. `python -m benchmarks [NAME ...]` prints a table."""
