@@ -122,7 +122,6 @@ _OTHERS = {
          "sliding_window": None},
         7_248_023_552,
     ),
-    # Pythia-6.9B: 6,444,163,072 without embeddings (arXiv 2304.01373 table 1) and two tables of 50,304... see below
     "moonlight-16b": (
         {"model_type": "deepseek_v3", "hidden_size": 2048, "num_hidden_layers": 27, "num_attention_heads": 16,
          "num_key_value_heads": 16, "intermediate_size": 11264, "moe_intermediate_size": 1408, "n_routed_experts": 64,

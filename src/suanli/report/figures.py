@@ -67,3 +67,18 @@ def waterfall(title: str, steps: Sequence[tuple[str, float, str]], total: tuple[
         start += size
     rows.append(Bar(*total, kind="sum"))
     return bars(title, rows)
+
+
+_ALONE = """<style>text{font:13px system-ui,-apple-system,"Segoe UI","Noto Sans",sans-serif;fill:#1c2330}
+.title{font-weight:600}.label{fill:#5b6675}.part{fill:#3b6ea5}.sum{fill:#1d9a7b}.other{fill:#b0762c}</style>
+<rect width="100%" height="100%" fill="#ffffff"/>"""
+
+
+def alone(svg: str) -> str:
+    """Return the figure as a file of its own, with its colours in it (a page brings its own).
+
+    Args:
+        svg: what `bars` or `waterfall` drew.
+    """
+    head, rest = svg.split(">", 1)
+    return f'{head} xmlns="http://www.w3.org/2000/svg">{_ALONE}{rest}\n'

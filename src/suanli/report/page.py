@@ -44,9 +44,9 @@ def page(result: Result) -> str:
         f'<p class="soft">suanli {escape(result.version)}, inputs {result.hash[:16]}. Bands hold 90 % of the draws.</p>',
         *_published(result),
         "<h2>Where the money goes</h2>",
-        _cost_figure(result),
+        cost_figure(result),
         "<h2>Where the power goes</h2>",
-        _power_figure(result),
+        power_figure(result),
         *_warnings(result),
         "<h2>Every metric</h2>",
         _metrics_table(result),
@@ -80,7 +80,8 @@ def _parts(result: Result, prefix: str) -> list[Value]:
     return [v for v in result.values.values() if v.name.startswith(prefix) and v.value]
 
 
-def _cost_figure(result: Result) -> str:
+def cost_figure(result: Result) -> str:
+    """Draw the cost of a million output tokens by part, owned, beside the rent where one is given."""
     rows = sorted(_parts(result, "economics.mtok_output_parts."), key=lambda v: -(v.value or 0.0))
     sums = [("owned, in all", "economics.owned_cost_per_mtok_output", "sum")]
     if "economics.rented_cost_per_day" in result.values:
@@ -95,7 +96,8 @@ def _money(label: str, value: Value, kind: str) -> Bar:
     return Bar(label, size, "unavailable" if value.value is None else f"{units.digits(size, 3)} USD", kind=kind)
 
 
-def _power_figure(result: Result) -> str:
+def power_figure(result: Result) -> str:
+    """Draw the power from chip to grid as a waterfall."""
     rows = _parts(result, "power.parts.")
     total = result.values.get("power.facility")
     if not rows or total is None or total.value is None:
