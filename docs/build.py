@@ -1,4 +1,4 @@
-"""Write the generated pages: nomenclature and the README's picture. A test fails where they are out of date.
+"""Write the generated pages: nomenclature, the README's answer and picture. A test fails where they are out of date.
 
     python docs/build.py          write
     python docs/build.py --check  exit 1 where a file on disk differs
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from suanli.report import alone, cost_figure, power_figure
 from suanli.result.metrics import metrics
 
 DOCS = Path(__file__).parent
+README = DOCS.parent / "README.md"
 
 
 def nomenclature() -> str:
@@ -41,10 +43,22 @@ def nomenclature() -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme() -> str:
+    """The README with the demo's answer as the command prints it."""
+    text = README.read_text(encoding="utf-8")
+    command = [sys.executable, "-m", "suanli.cli.main", "run", "scenarios/deepseek-day.toml", "--no-folder"]
+    answer = subprocess.run(command, cwd=README.parent, capture_output=True, text=True, check=True).stdout
+    block = "\n".join(line.rstrip() for line in answer.strip().splitlines())
+    before, rest = text.split("<!-- answer -->\n", 1)
+    after = rest.split("<!-- /answer -->", 1)[1]
+    return f"{before}<!-- answer -->\n```\n{block}\n```\n<!-- /answer -->{after}"
+
+
 def pages() -> dict[Path, str]:
     """Every generated file with its text."""
     day = suanli.run(suanli.load(DOCS.parent / "scenarios" / "deepseek-day.toml"))
     return {
+        README: readme(),
         DOCS / "nomenclature.md": nomenclature(),
         DOCS / "figures" / "deepseek-day-cost.svg": alone(cost_figure(day)),
         DOCS / "figures" / "deepseek-day-power.svg": alone(power_figure(day)),

@@ -59,7 +59,7 @@ def _registry() -> dict[str, Unit]:
     add("week", 7.0 * 86400.0, _dim(s=1))
     add("month", 365.25 * 86400.0 / 12.0, _dim(s=1))
     add("quarter", 365.25 * 86400.0 / 4.0, _dim(s=1))
-    add("year yr a", 365.25 * 86400.0, _dim(s=1))
+    add("year years yr a", 365.25 * 86400.0, _dim(s=1))
     add("Hz", 1.0, _dim(s=-1), "kMGT")
     add("FIT", 1e-9 / 3600.0, _dim(s=-1))
     add("m", 1.0, _dim(m=1), "num")
@@ -115,7 +115,7 @@ def unit(text: str) -> Unit:
         return Unit(1.0, _ZERO)
     sign = 1
     for piece in re.split(r"([*/])", text.replace(" per ", "/").replace(" ", "")):
-        if piece in "*/":
+        if piece in ("*", "/"):
             sign = 1 if piece == "*" else -1
             continue
         found, power = _UNITS.get(piece), 1
@@ -150,7 +150,11 @@ def convert(value: float, source: str, target: str) -> float:
     return value * have.factor / want.factor
 
 
-_QUANTITY = re.compile(r"^\s*([-+]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
+# A comma separates thousands and nothing else: "1,5" is refused, not read as 15.
+_DIGITS = r"\d{1,3}(?:,\d{3})+(?![\d,_])|\d[\d_]*(?!,)"
+_QUANTITY = re.compile(
+    rf"^\s*([-+]?(?:(?:{_DIGITS})(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)(?![\d.,_])\s*(.*?)\s*$"
+)
 
 
 def parse(text: str | float, target: str) -> float:
@@ -169,18 +173,26 @@ def parse(text: str | float, target: str) -> float:
     if isinstance(text, bool):
         raise UnitError(f'expected a quantity in "{target}", got {text}')
     if isinstance(text, int | float):
-        value, symbol = float(text), target
+        value, symbol = _finite(text), target
     else:
         match = _QUANTITY.match(text)
         if match is None:
             raise UnitError(f'cannot read "{text}" as a quantity; write a number and a unit like "{target}"')
         value, symbol = float(match[1].replace(",", "").replace("_", "")), match[2] or target
-    if not math.isfinite(value):
-        raise UnitError(f"{text} is not a finite number")
     have, want = unit(symbol), unit(target)
     if have.dimension != want.dimension:
         raise UnitError(f'"{symbol}" does not fit here; expected a unit like "{target}"')
-    return value * have.factor
+    return _finite(value) * have.factor
+
+
+def _finite(number: float) -> float:
+    try:
+        value = float(number)
+    except OverflowError:  # an integer of more than 308 digits
+        value = math.inf
+    if not math.isfinite(value):
+        raise UnitError(f"{value} is not a finite number")
+    return value
 
 
 _SCALES = {

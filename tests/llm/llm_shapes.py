@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ PARTIAL = [name for name in IDS if CATALOG.model(name)["_suanli"].get("partial")
 WHOLE = [name for name in IDS if name not in PARTIAL]
 
 
-@lru_cache(maxsize=None)
+@cache
 def shipped(name: str) -> Model:
     return from_config(CATALOG.model(name))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from llm_shapes import deepseek, llama, shipped
+
 from suanli.errors import InputError
 from suanli.llm import decode_flops_per_token, from_config, prefill_flops_per_token, training_flops_per_token
 
@@ -21,7 +22,9 @@ def test_dense_training_form(name: str, causal: bool) -> None:
     s, c = 4096, 0.5 if causal else 1.0
     layer = 2 * h * (n_q * d + 2 * n_kv * d) + 2 * n_q * d * h + 6 * h * f + 4 * s * n_q * d * c
     expected = 3 * (layers * layer + 2 * h * vocab)
-    assert float(training_flops_per_token(shipped(name), s, causal=causal).total) == pytest.approx(expected, rel=1e-12)
+    assert float(training_flops_per_token(shipped(name), s, causal=causal).total) == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 def test_gpt_training_form() -> None:
@@ -83,7 +86,9 @@ def test_compressed_attention_by_hand() -> None:
     assert got == pytest.approx(attention + index, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["llama-3.1-8b", "mistral-7b", "deepseek-v3", "gemma-3-27b", "qwen3-next-80b-a3b"])
+@pytest.mark.parametrize(
+    "name", ["llama-3.1-8b", "mistral-7b", "deepseek-v3", "gemma-3-27b", "qwen3-next-80b-a3b"]
+)
 def test_prefill_is_the_sum_of_its_positions(name: str) -> None:
     """A prompt of s tokens costs what its tokens cost one by one, each at its own position."""
     model, s = shipped(name), 6000

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llm_shapes import WHOLE, deepseek, llama, shipped
+
 from suanli.llm import (
     Span,
     WeightDtypes,
@@ -121,7 +122,9 @@ def test_distinct_experts_agree_with_drawing() -> None:
 @given(st.sampled_from(WHOLE))
 def test_active_is_at_most_total(name: str) -> None:
     count = parameters(shipped(name))
-    assert count.active_without_embeddings <= count.active_without_input_embedding <= count.active <= count.total
+    assert (
+        count.active_without_embeddings <= count.active_without_input_embedding <= count.active <= count.total
+    )
     assert sum(row.count * row.total for row in count.layers) <= count.total
     assert (count.active == count.total) == (count.experts_total == 0)
 
@@ -221,3 +224,22 @@ def test_a_block_reads_no_more_than_its_pairs(span: Span, new: int, cached: int)
     read = float(span.read(new, cached))
     assert read <= (new + cached) / span.ratio * (1 + 1e-12)
     assert read <= pairs * (1 + 1e-9) + new
+
+
+@LAW
+@given(st.sampled_from(["full", "window"]), st.integers(1, 60), st.integers(1, 80), st.integers(0, 80))
+def test_a_block_reads_the_union_of_what_its_tokens_see(kind: Any, cap: int, new: int, cached: int) -> None:
+    span = Span(kind, cap if kind == "window" else 0)
+    seen: set[int] = set()
+    for position in range(cached + 1, cached + new + 1):
+        first = max(1, position - cap + 1) if kind == "window" else 1
+        seen |= set(range(first, position + 1))
+    assert float(span.read(new, cached)) == len(seen)
+
+
+def test_a_selection_reads_at_most_its_picks() -> None:
+    span = Span("select", 2048)
+    assert float(span.read(1, 9999)) == 2048
+    assert float(span.read(3, 9999)) == 3 * 2048
+    assert float(span.read(100, 9900)) == 10_000
+    assert float(span.kept(10_000)) == 10_000

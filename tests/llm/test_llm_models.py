@@ -6,12 +6,23 @@ import math
 
 import pytest
 from llm_shapes import CATALOG, IDS, PARTIAL, WHOLE, about, shipped
+
 from suanli.errors import NoDataError
 from suanli.llm import Parameters, from_config, kv_bytes, parameters, weight_bytes
 
 _REQUIRED = {
-    "id", "aliases", "released", "licence", "parameters_total_published", "parameters_active_published",
-    "weights_dtype_native", "quantisation", "context_length", "sources", "verified", "notes",
+    "id",
+    "aliases",
+    "released",
+    "licence",
+    "parameters_total_published",
+    "parameters_active_published",
+    "weights_dtype_native",
+    "quantisation",
+    "context_length",
+    "sources",
+    "verified",
+    "notes",
 }
 
 

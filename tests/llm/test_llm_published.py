@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from llm_shapes import rows, shipped
+
 from suanli.llm import (
     Attention,
     Model,
@@ -48,7 +49,10 @@ def test_parameters(row: dict[str, str]) -> None:
 @pytest.mark.parametrize("row", rows("llm_flops.csv"), ids=_label)
 def test_training_flops(row: dict[str, str]) -> None:
     got = training_flops_per_token(
-        shipped(row["id"]), float(row["sequence_tokens"]), causal=row["causal"] == "yes", mtp=row["mtp"] == "yes"
+        shipped(row["id"]),
+        float(row["sequence_tokens"]),
+        causal=row["causal"] == "yes",
+        mtp=row["mtp"] == "yes",
     ).total
     assert float(got) == pytest.approx(float(row["published_flop_per_token"]), rel=float(row["tolerance"]))
 
@@ -98,36 +102,86 @@ def test_headline_figures() -> None:
 _OTHERS = {
     # allenai/OLMo-2-1124-7B, -13B (read 2026-10-01)
     "olmo2-7b": (
-        {"model_type": "olmo2", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
-         "num_key_value_heads": 32, "intermediate_size": 11008, "vocab_size": 100352, "tie_word_embeddings": False},
+        {
+            "model_type": "olmo2",
+            "hidden_size": 4096,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 32,
+            "intermediate_size": 11008,
+            "vocab_size": 100352,
+            "tie_word_embeddings": False,
+        },
         7_298_617_344,
     ),
     "olmo2-13b": (
-        {"model_type": "olmo2", "hidden_size": 5120, "num_hidden_layers": 40, "num_attention_heads": 40,
-         "num_key_value_heads": 40, "intermediate_size": 13824, "vocab_size": 100352, "tie_word_embeddings": False},
+        {
+            "model_type": "olmo2",
+            "hidden_size": 5120,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 40,
+            "num_key_value_heads": 40,
+            "intermediate_size": 13824,
+            "vocab_size": 100352,
+            "tie_word_embeddings": False,
+        },
         13_716_198_400,
     ),
     # Qwen/Qwen1.5-MoE-A2.7B
     "qwen1.5-moe": (
-        {"model_type": "qwen2_moe", "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 16,
-         "num_key_value_heads": 16, "intermediate_size": 5632, "moe_intermediate_size": 1408,
-         "shared_expert_intermediate_size": 5632, "num_experts": 60, "num_experts_per_tok": 4,
-         "decoder_sparse_step": 1, "vocab_size": 151936, "tie_word_embeddings": False},
+        {
+            "model_type": "qwen2_moe",
+            "hidden_size": 2048,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 16,
+            "intermediate_size": 5632,
+            "moe_intermediate_size": 1408,
+            "shared_expert_intermediate_size": 5632,
+            "num_experts": 60,
+            "num_experts_per_tok": 4,
+            "decoder_sparse_step": 1,
+            "vocab_size": 151936,
+            "tie_word_embeddings": False,
+        },
         14_315_784_192,
     ),
     # mistralai/Mistral-7B-v0.3
     "mistral-v0.3": (
-        {"model_type": "mistral", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
-         "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 32768, "tie_word_embeddings": False,
-         "sliding_window": None},
+        {
+            "model_type": "mistral",
+            "hidden_size": 4096,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "intermediate_size": 14336,
+            "vocab_size": 32768,
+            "tie_word_embeddings": False,
+            "sliding_window": None,
+        },
         7_248_023_552,
     ),
     "moonlight-16b": (
-        {"model_type": "deepseek_v3", "hidden_size": 2048, "num_hidden_layers": 27, "num_attention_heads": 16,
-         "num_key_value_heads": 16, "intermediate_size": 11264, "moe_intermediate_size": 1408, "n_routed_experts": 64,
-         "n_shared_experts": 2, "num_experts_per_tok": 6, "first_k_dense_replace": 1, "q_lora_rank": None,
-         "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
-         "vocab_size": 163840, "tie_word_embeddings": False},
+        {
+            "model_type": "deepseek_v3",
+            "hidden_size": 2048,
+            "num_hidden_layers": 27,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 16,
+            "intermediate_size": 11264,
+            "moe_intermediate_size": 1408,
+            "n_routed_experts": 64,
+            "n_shared_experts": 2,
+            "num_experts_per_tok": 6,
+            "first_k_dense_replace": 1,
+            "q_lora_rank": None,
+            "kv_lora_rank": 512,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "v_head_dim": 128,
+            "vocab_size": 163840,
+            "tie_word_embeddings": False,
+        },
         15_960_111_936,
     ),
 }
@@ -141,13 +195,25 @@ def test_configs_that_do_not_ship(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("layers", "hidden", "heads", "published"),
-    [(6, 512, 8, 18_915_328), (24, 1024, 16, 302_311_424), (32, 4096, 32, 6_444_163_072), (36, 5120, 40, 11_327_027_200)],
+    [
+        (6, 512, 8, 18_915_328),
+        (24, 1024, 16, 302_311_424),
+        (32, 4096, 32, 6_444_163_072),
+        (36, 5120, 40, 11_327_027_200),
+    ],
 )
 def test_pythia_without_embeddings(layers: int, hidden: int, heads: int, published: int) -> None:
     """GPT-NeoX: parameters beside the two tables, arXiv 2304.01373 table 1."""
     model = from_config(
-        {"model_type": "gpt_neox", "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
-         "intermediate_size": 4 * hidden, "vocab_size": 50304, "tie_word_embeddings": False}
+        {
+            "model_type": "gpt_neox",
+            "hidden_size": hidden,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "intermediate_size": 4 * hidden,
+            "vocab_size": 50304,
+            "tie_word_embeddings": False,
+        }
     )
     count = parameters(model)
     assert count.total - count.embedding - count.head == published
@@ -156,8 +222,15 @@ def test_pythia_without_embeddings(layers: int, hidden: int, heads: int, publish
 def test_opt_13b_cache() -> None:
     """The KV cache of one token of OPT-13B takes 800 KB: 2 x 5120 x 40 x 2 bytes (arXiv 2309.06180 section 3)."""
     model = from_config(
-        {"model_type": "opt", "hidden_size": 5120, "num_hidden_layers": 40, "num_attention_heads": 40,
-         "ffn_dim": 20480, "vocab_size": 50272, "max_position_embeddings": 2048}
+        {
+            "model_type": "opt",
+            "hidden_size": 5120,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 40,
+            "ffn_dim": 20480,
+            "vocab_size": 50272,
+            "max_position_embeddings": 2048,
+        }
     )
     assert float(kv_bytes(model, 1.0, "fp16").total) == 800 * 1024
 

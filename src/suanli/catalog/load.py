@@ -9,9 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from suanli.catalog.checks import row_problems
 from suanli.catalog.fact import COLUMNS, Fact
 from suanli.catalog.schema import DATA, TABLES
-from suanli.errors import InputError, NoDataError, UnknownIdError
+from suanli.errors import InputError, NoDataError, UnknownIdError, close_matches
+
+_SINGULAR = {"switches": "switch"}
 
 
 class Catalog:
@@ -26,6 +29,11 @@ class Catalog:
         for folder in self._folders:
             if not folder.is_dir():
                 raise InputError(f"--catalog {folder}: no such folder")
+            for path in sorted(folder.glob("*.csv")):
+                if path.stem not in (*TABLES, "sources"):
+                    near = close_matches(path.stem, TABLES, 1)
+                    hint = f' Did you mean "{near[0]}.csv"?' if near else " Tables: suanli catalog"
+                    raise InputError(f"--catalog {folder}: {path.name} is no table.{hint}")
         self._folders.append(DATA)
         self._tables: dict[str, dict[str, list[Fact]]] = {}
         self._aliases: dict[str, dict[str, str]] = {}
@@ -44,10 +52,14 @@ class Catalog:
             rows: dict[str, list[Fact]] = {}
             for folder in self._folders:
                 path = folder / f"{table}.csv"
-                if path.is_file():
-                    origin = "suanli" if folder == DATA else str(folder)
-                    for fact in _read(path, table, origin):
-                        rows.setdefault(fact.id, []).append(fact)
+                if not path.is_file():
+                    continue
+                if folder == DATA:
+                    facts = [fact for _, fact in _read(path, table, "suanli")]
+                else:
+                    facts = _read_checked(path, table, str(folder))
+                for fact in facts:
+                    rows.setdefault(fact.id, []).append(fact)
             self._tables[table] = rows
         return self._tables[table]
 
@@ -72,7 +84,9 @@ class Catalog:
         key = _fold(name)
         if key in aliases:
             return aliases[key]
-        raise UnknownIdError(table.removesuffix("s"), name, rows, see=f"suanli catalog {table}")
+        raise UnknownIdError(
+            _SINGULAR.get(table, table.removesuffix("s")), name, rows, see=f"suanli catalog {table}"
+        )
 
     def rows(self, table: str, name: str) -> list[Fact]:
         """Return all rows of an id: adopted, alternative and rejected."""
@@ -161,8 +175,22 @@ def _fold(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")
 
 
-def _read(path: Path, table: str, origin: str) -> Iterator[Fact]:
-    with path.open(encoding="utf-8", newline="") as file:
+def _read_checked(path: Path, table: str, origin: str) -> list[Fact]:
+    """Read rows of a user's own; every problem of the file at once."""
+    try:
+        numbered = list(_read(path, table, origin))
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name}: not UTF-8 text") from None
+    problems = [
+        f"{path.name}:{line} {fact.id} {problem}" for line, fact in numbered for problem in row_problems(fact)
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
+    return [fact for _, fact in numbered]
+
+
+def _read(path: Path, table: str, origin: str) -> Iterator[tuple[int, Fact]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
         header = next(reader, None)
         if header is None or tuple(header) != COLUMNS:
@@ -173,7 +201,7 @@ def _read(path: Path, table: str, origin: str) -> Iterator[Fact]:
             if len(row) != len(COLUMNS):
                 raise InputError(f"{path.name}:{reader.line_num} has {len(row)} fields, not {len(COLUMNS)}")
             key, parameter, value, low, high, unit, as_of, source, locator, grade, status, note = row
-            yield Fact(
+            fact = Fact(
                 table,
                 key,
                 parameter,
@@ -189,6 +217,7 @@ def _read(path: Path, table: str, origin: str) -> Iterator[Fact]:
                 note,
                 origin,
             )
+            yield reader.line_num, fact
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from suanli.chain.facts import Facts
 from suanli.errors import InputError
@@ -37,17 +37,16 @@ def fabric(scenario: Scenario, facts: Facts, service: Service) -> Fabric:
     several = service.installed_systems > 1.0
     endpoints = np.where(several, service.installed_systems * service.system.chips * ports, 0.0)
     rate = _rate(facts, service)
-    switch = _switch(facts, wanted.switch or _default(facts, "switch", rate), rate)
+    switch = _switch(facts, _wanted(facts, "switch", wanted.switch, rate), rate)
     book.given("network.oversubscription", wanted.oversubscription)
     size = clos(
         endpoints, switch.radix, oversubscription=wanted.oversubscription, max_tiers=wanted.tiers or 3
     )
-    bill = _bill(facts, size, switch, wanted.link or _default(facts, "link", rate))
+    bill = _bill(facts, size, switch, _wanted(facts, "link", wanted.link, rate))
     extra = facts.assume("network", "other_capex_share")
     capex = bill.capex_usd.total * (1.0 + np.asarray(extra))
-    book.derive(
-        "network.endpoints", endpoints, formula="chips installed x ports of a chip; none for a lone system"
-    )
+    alone = "" if np.ravel(several)[0] else "none: a lone system needs no fabric"
+    book.derive("network.endpoints", endpoints, formula=alone)
     book.derive("network.tiers", size.tiers)
     book.derive("network.switches", bill.switches)
     book.derive("network.transceivers", bill.transceivers)
@@ -66,8 +65,16 @@ def _rate(facts: Facts, service: Service) -> float:
 
 def _default(facts: Facts, kind: str, rate: float) -> str:
     row = facts.catalog.fact("assumptions", "network", f"{kind}_{rate * 8 / 1e9:.0f}g")
-    facts.ledger.label(f"network.{kind}", row.value, row.name)
+    origin = " | ".join(part for part in (row.name, row.source, row.locator, row.as_of) if part)
+    facts.ledger.label(f"network.{kind}", row.value, origin, grade=row.grade)
     return row.value
+
+
+def _wanted(facts: Facts, kind: str, given: str | None, rate: float) -> str:
+    if given is None:
+        return _default(facts, kind, rate)
+    facts.ledger.label(f"network.{kind}", given)
+    return given
 
 
 def _switch(facts: Facts, name: str, rate: float) -> Switch:
@@ -115,7 +122,3 @@ def _medium(facts: Facts, key: str) -> Medium:
         price_per_end_usd=0.0 if cable else price,
         price_per_cable_usd=price if cable else 0.0,
     )
-
-
-def _nominal(samples: ArrayLike) -> float:
-    return float(np.asarray(samples, dtype=float).reshape(-1)[0])

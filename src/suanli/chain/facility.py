@@ -143,6 +143,8 @@ def _hours(facts: Facts, site: str) -> Hours:
     span = facts.number("site.daily_range_mean", "sites", site, "daily_range_mean")
     humidity = normals("rh_mean") if wet is None else None
     altitude = facts.maybe("site.altitude", "sites", site, "altitude")
+    if altitude is None:
+        facts.ledger.warn(f"No altitude for {site} on record: sea level is used.")
     return representative_hours(
         np.asarray(dry, dtype=float),
         np.asarray(span).reshape(-1)[0],
@@ -196,6 +198,8 @@ def _site(scenario: Scenario, facts: Facts, year: FacilityYear, net: Fabric, des
     else:
         book.derive("site.carbon_per_year", year.facility_j * factor)
     water = facts.maybe("site.water_price", "sites", site, "water_price")
+    if water is None:
+        book.warn(f"No water price for {site} on record: water is left out of the cost.")
     return Facility(
         it_design_w=design_w,
         facility_w=np.asarray(year.facility_j / YEAR_S),

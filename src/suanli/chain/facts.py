@@ -85,17 +85,26 @@ class Facts:
         """Return the system to buy: the one given, else the first of the catalogue that is built on the chip.
 
         Raises:
-            InputError: no system on record has this chip.
+            InputError: no system on record has this chip, or the one given has another.
         """
-        if given is not None:
-            return self.catalog.resolve("systems", given)
-        for key in self.catalog.ids("systems"):
-            accelerator = self.text("systems", key, "accelerator")
-            if accelerator == chip and self.catalog.get("systems", key, "chips") is not None:
-                return key
-        raise InputError(
-            f"serving.system: no system in the catalogue is built on {chip}; give serving.system"
-        )
+        built = [
+            key
+            for key in self.catalog.ids("systems")
+            if self.text("systems", key, "accelerator") == chip
+            and self.catalog.get("systems", key, "chips") is not None
+        ]
+        if given is None:
+            if built:
+                return built[0]
+            raise InputError(
+                f"serving.system: no system in the catalogue is built on {chip}; give serving.system"
+            )
+        key = self.catalog.resolve("systems", given)
+        other = self.text("systems", key, "accelerator")
+        if other not in (None, chip):
+            hint = f"; built on {chip}: {', '.join(built[:3])}" if built else ""
+            raise InputError(f"serving.system: {key} is built on {other}, not on {chip}{hint}")
+        return key
 
     def system(self, key: str, chip: Chip) -> System:
         """Build a system; where its power is not published it is its chips' TDP plus the usual overhead a chip."""

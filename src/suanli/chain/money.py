@@ -56,9 +56,12 @@ def money(scenario: Scenario, facts: Facts, service: Service, facility: Facility
     """Record what the service costs, owned and (where a rent is given) rented, and what it returns."""
     book = facts.ledger
     owning = _own(scenario, facts, service, facility)
-    book.derive("economics.capex", owning.capex.total)
+    estimated = (
+        {"systems": "= fleet.nodes_installed * system.price_estimate"} if "system.price" not in book else {}
+    )
     for part, cost in owning.capex.items().items():
-        book.derive(f"economics.capex_parts.{part}", cost)
+        book.derive(f"economics.capex_parts.{part}", cost, formula=estimated.get(part, ""))
+    book.derive("economics.capex", owning.capex.total)
     owned = unit_cost(owning.wear, owning.running, **_allocation(service))
     book.derive("economics.owned_cost_per_day", owned.total_usd_per_s * DAY_S)
     book.derive("economics.owned_cost_per_mtok_output", owned.output_usd_per_token * _MTOK)
@@ -70,7 +73,8 @@ def money(scenario: Scenario, facts: Facts, service: Service, facility: Facility
         rent = book.given("economics.rent", scenario.economics.rent, "USD/s")
         rented = operating_cost(rented_chips=service.chips, rent_usd_per_chip_s=rent)
         cost_per_s, basis = rented.total, "rented"
-        owned = unit_cost(owning.wear.times(0.0), rented, **_allocation(service))
+        no_wear = Capex(**dict.fromkeys(owning.wear.items(), 0.0))
+        owned = unit_cost(no_wear, rented, **_allocation(service))
         book.derive("economics.rented_cost_per_day", cost_per_s * DAY_S)
     source = f"economics.{basis}_cost_per_day"
     book.derive("economics.cost_per_day", cost_per_s * DAY_S, formula=f"= {source}", inputs=(source,))
@@ -153,9 +157,8 @@ def _system_price(scenario: Scenario, facts: Facts, service: Service) -> Num:
     if chip is None:
         chip = _latest(facts, service.chip.id, "price_new")
     if chip is None:
-        book.warn(
-            f"{service.system.id} has no price on record: owning cannot be priced. Give economics.server_price."
-        )
+        missing = f"{service.system.id} has no price on record; give economics.server_price"
+        book.unavailable("system.price_estimate", missing)
         return np.nan
     share = np.asarray(facts.assume("hardware", "server_price_per_chip_share"))
     derived = service.system.chips * np.asarray(chip) * (1.0 + share)
@@ -223,7 +226,7 @@ def _returns(scenario: Scenario, facts: Facts, service: Service, owning: _Owning
     periods = max(1, round(float(np.asarray(horizon).reshape(-1)[0]) / YEAR_S))
     if np.isnan(owning.capex.total.reshape(-1)[0]):
         for name in ("irr", "payback", "npv"):
-            book.unavailable(f"economics.{name}", "the price of the systems is unavailable")
+            book.unavailable(f"economics.{name}", book["economics.capex"].reason)
         return
     residual = book_value(owning.capex, owning.lives, periods * YEAR_S).total
     book.derive("economics.residual", residual)
@@ -234,6 +237,16 @@ def _returns(scenario: Scenario, facts: Facts, service: Service, owning: _Owning
     found = irr(np.where(known[..., np.newaxis], flows, 0.0))
     if np.any(found.roots[known] > 1):
         book.warn("The cash flows have more than one internal rate of return; the one closest to 0 is shown.")
-    book.derive("economics.irr", np.where(known, found.rate, np.nan))
-    book.derive("economics.payback", payback_s(flows))
+    payback = payback_s(flows)
+    book.derive(
+        "economics.irr", np.where(known, found.rate, np.nan), missing="no rate makes these cash flows worth 0"
+    )
+    book.derive(
+        "economics.payback", payback, missing="the capital cost does not come back within the horizon"
+    )
     book.derive("economics.npv", npv_usd(rate, flows))
+    late = float(np.mean(np.isnan(payback) & known))
+    if late > 0.0 and not np.isnan(payback.reshape(-1)[0]):
+        book.warn(
+            f"In {late:.0%} of the draws the capital cost does not come back; the band of payback is of the others."
+        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from suanli import units
 from suanli.chain.facts import Facts
+from suanli.chain.limits import need_batch, need_room, need_ttft
 from suanli.demand import TokenDemand, token_demand
-from suanli.errors import InfeasibleError, ScenarioError
+from suanli.errors import ScenarioError
 from suanli.hardware import Chip, System
 from suanli.llm import (
     Model,
@@ -120,7 +122,11 @@ def _demand(scenario: Scenario, facts: Facts) -> TokenDemand:
         "prefill_tokens_per_s",
         "decode_tokens_per_s",
     ):
-        book.derive(f"demand.{name}", getattr(found, name))
+        source = f"demand.mean_{name}"
+        if name in ("input_tokens", "output_tokens", "context_tokens") and source in book:
+            book.derive(f"demand.{name}", getattr(found, name), formula=f"= {source}", inputs=(source,))
+        else:
+            book.derive(f"demand.{name}", getattr(found, name))
     return found
 
 
@@ -129,10 +135,10 @@ def _deployment(scenario: Scenario, facts: Facts) -> _Deployment:
     config = facts.catalog.model(scenario.llm.id)
     model = from_config(config)
     about = config.get("_suanli", {})
-    sources = "; ".join(about.get("sources", about.get("source", ())))
-    facts.ledger.label(
-        "llm.id", model.id, f"models/{model.id} | {sources}", grade="B" if about.get("verified") else "C"
-    )
+    # The digest stands for the shape: a model file that was changed makes another run.
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
+    origin = " | ".join((f"models/{model.id}", f"config {digest}", *about.get("sources", ())))
+    facts.ledger.label("llm.id", model.id, origin, grade="B" if about.get("verified") else "C")
     chip = facts.chip(serving.chip)
     pools = (
         {"replica": serving.replica}
@@ -223,7 +229,8 @@ def _capacity(
         drafted_per_step=drafted,
         prefill_s_per_output_token=stolen,
     )
-    _refuse(deployment, running, tpot, batch)
+    need_room(model, chip, deployment.prefill, before, engine)
+    need_batch(model, chip, deployment.decode, running, tpot, batch)
     running = _feasible(facts, deployment, running)
     flops = (
         prefill_flops_per_token(model, demand.input_tokens, cached_tokens=demand.input_tokens * hit).total,
@@ -234,32 +241,6 @@ def _capacity(
         "serving.kv_bytes_per_sequence", np.asarray(work.kv_bytes_per_sequence) * deployment.decode.tp
     )
     return filled, running
-
-
-def _refuse(deployment: _Deployment, running: Decode, tpot: float | None, batch: float | None) -> None:
-    layout, chip, fit = deployment.decode, deployment.chip, running.fit
-    weights, room = _nominal(fit.weights_bytes), _nominal(chip.memory_bytes) - _nominal(fit.reserve_bytes)
-    if _nominal(fit.kv_bytes) <= 0.0:
-        need = int(np.ceil(layout.chips * weights / room))
-        raise InfeasibleError(
-            f"{deployment.model.id} does not fit on {layout.chips} x {chip.id}: weights take "
-            f"{units.show(weights, 'byte')} a chip, {units.show(room, 'byte')} are free. "
-            f"Smallest change that fits: about {_even(need)} chips with tp or ep to match, or narrower weights"
-        )
-    if _nominal(fit.sequences) * layout.chips < 1.0:
-        raise InfeasibleError(
-            f"The KV cache of one sequence does not fit beside the weights on {layout.chips} x {chip.id}; "
-            "use more chips, a narrower llm.kv_dtype or a shorter context"
-        )
-    if batch is not None and batch > _nominal(fit.sequences):
-        raise InfeasibleError(
-            f"serving.batch_per_chip = {batch:g}, but memory holds {_nominal(fit.sequences):.1f} sequences a chip"
-        )
-    if tpot is not None and batch is None and _nominal(running.batch) * layout.chips < 1.0:
-        raise InfeasibleError(
-            f"TPOT of {tpot * 1e3:g} ms cannot be met even by one sequence a replica; "
-            f"relax serving.slo.tpot or use more chips with a larger tp"
-        )
 
 
 def _feasible(facts: Facts, deployment: _Deployment, running: Decode) -> Decode:
@@ -273,10 +254,6 @@ def _feasible(facts: Facts, deployment: _Deployment, running: Decode) -> Decode:
     )
     missing = np.where(impossible, np.nan, 1.0)
     return replace(running, batch=running.batch * missing, tokens_per_s=running.tokens_per_s * missing)
-
-
-def _even(chips: int) -> int:
-    return 1 << max(0, (chips - 1).bit_length())
 
 
 def _serving_metrics(
@@ -335,10 +312,9 @@ def _fleet(
     decode_load = facts.assume("serving", "decode_load_factor", scenario.serving.decode_load_factor)
     peak = facts.assume("demand", "peak_to_mean", scenario.demand.peak_to_mean)
     prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
-    book.derive(
-        "serving.ttft",
-        ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s),
-    )
+    ttft = ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s)
+    book.derive("serving.ttft", ttft)
+    need_ttft(scenario.serving.slo.ttft, ttft)
     fixed = scenario.fleet.nodes
     size = fleet_size(
         demand.prefill_tokens_per_s,
@@ -375,7 +351,3 @@ def _fleet(
         input_tokens_per_s=scenario.demand.input_tokens_per_day / 86400.0,
         output_tokens_per_s=demand.decode_tokens_per_s,
     )
-
-
-def _nominal(samples: ArrayLike) -> float:
-    return float(np.asarray(samples, dtype=float).reshape(-1)[0])

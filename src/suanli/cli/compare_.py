@@ -74,7 +74,7 @@ def _results(case: str, parent: str, overrides: tuple[str, ...], catalog: Catalo
     from suanli.scenario import load_variants
 
     if case.endswith(".toml"):
-        scenarios = load_variants(case, overrides)
+        scenarios = load_variants(case, overrides, catalog)
         alone = len(scenarios) == 1
         return {Path(case).stem if alone else name: chain.run(s, catalog) for name, s in scenarios.items()}
     path = find_run(case, parent)

@@ -76,12 +76,10 @@ def command(
     suanli run scenarios/deepseek-day.toml --set serving.chip=nvidia-h200-sxm --json
     """
     from suanli import chain
-    from suanli.scenario import check, load
+    from suanli.scenario import load
 
     catalog = open_catalog(overlays)
-    plan = load(scenario, overrides)
-    check(plan, catalog)
-    result = chain.run(plan, catalog)
+    result = chain.run(load(scenario, overrides, catalog), catalog)
     folder = None
     if not no_folder:
         from suanli.report import page

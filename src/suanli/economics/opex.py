@@ -63,7 +63,7 @@ def operating_cost(
         rented_chips: mean number of rented chips [1].
         rent_usd_per_chip_s: rent of one chip [USD/s].
         colocated_power_w: IT capacity rented [W].
-        colocation_usd_per_w_s: colocation rent [USD/(W s)].
+        colocation_usd_per_w_s: colocation rent [USD/W/s].
         staff_count: people [1].
         wage_usd_per_person_s: cost of one person [USD/s].
         asset_usd: value of assets that are maintained and insured [USD].

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from suanli.hardware.coefficients import OperatorChip
 from suanli.hardware.formats import number_format
-from suanli.hardware.gemm import SUSTAINED_S
-from suanli.hardware.laws import cold_share, half_wave, p_norm
+from suanli.hardware.laws import cold_share, cut_down_efficiency, drooped, half_wave, p_norm
 
 Array = NDArray[np.float64]
 
@@ -33,7 +32,7 @@ class AttentionDecodeCoefficients:
         overlap: q - 1 of the norm that joins memory, compute and pieces [1].
         piece_s: fixed time of one (request, KV head) piece on one processor [s].
         group_exponent: growth of that time with the query heads per KV head [1].
-        processor_bytes_per_s: rate at which one processor can stream KV [byte/s].
+        stream_share: rate of one processor over its even share of the bandwidth; above 1, fewer fill the memory [1].
         chunk_tokens: tokens that one processor takes at least when a context is cut [token].
         l2_share: share of the last-level cache that keeps KV between repetitions [1].
         l2_gain: bandwidth of that cache over memory's, less one [1].
@@ -46,7 +45,7 @@ class AttentionDecodeCoefficients:
     overlap: float = 1.5
     piece_s: float = 1.5e-6
     group_exponent: float = 0.1
-    processor_bytes_per_s: float = 30e9
+    stream_share: float = 1.2
     chunk_tokens: float = 256.0
     l2_share: float = 0.7
     l2_gain: float = 2.0
@@ -69,6 +68,7 @@ class AttentionPrefillCoefficients:
         droop: rise of compute time when the kernel is long enough for the power limit to act [1].
         l2_share: share of the last-level cache that keeps operands between repetitions [1].
         l2_speedup: bandwidth of that cache over memory's [1].
+        reference_flop_per_s: peak of one processor where the efficiency was fitted; 0 leaves it as it is [FLOP/s].
     """
 
     launch_s: float = 10e-6
@@ -83,6 +83,7 @@ class AttentionPrefillCoefficients:
     droop: float = 0.1
     l2_share: float = 1.0
     l2_speedup: float = 1.0
+    reference_flop_per_s: float = 0.0
 
 
 def attention_decode_time_s(
@@ -102,7 +103,7 @@ def attention_decode_time_s(
 
     With u = batch x kv_heads pieces of s = min(context, window_tokens) tokens and r query rows each::
 
-        M = bytes/min(W e_m, w n),  n = clip(u s/chunk, u, SM) processors streaming at w
+        M = bytes/(W e_m min(x n/SM, 1)),  n = clip(u s/chunk, u, SM) processors streaming, x the stream share
         C = 4 u max(r, 16) s d/(P e_c);   U = u/SM piece max(d/128, 1) r^g
         t = launch + depth log2(1 + s/128) + (C^q + M^q + U^q)^(1/q)
 
@@ -123,7 +124,9 @@ def attention_decode_time_s(
         Time [s], broadcast over the arguments.
     """
     c = coefficients
-    batch, heads, kv_heads, head_dim = (np.asarray(v, dtype=float) for v in (batch, heads, kv_heads, head_dim))
+    batch, heads, kv_heads, head_dim = (
+        np.asarray(v, dtype=float) for v in (batch, heads, kv_heads, head_dim)
+    )
     span = _span(context, window_tokens)
     pieces, rows = batch * kv_heads, heads / kv_heads * np.asarray(query_tokens, dtype=float)
     kv = 2.0 * pieces * span * head_dim * number_format(kv_dtype).weight_bytes
@@ -134,10 +137,12 @@ def attention_decode_time_s(
     processors = chip.processors
     streams = np.minimum(processors, np.maximum(pieces * span / c.chunk_tokens, pieces))
     bandwidth = np.asarray(chip.memory_bandwidth_bytes_per_s) * c.memory_efficiency
-    memory = moved / np.minimum(bandwidth, streams * c.processor_bytes_per_s)
+    memory = moved / (bandwidth * np.minimum(streams / processors * c.stream_share, 1.0))
     flops = 4.0 * pieces * np.maximum(rows, MIN_ROWS) * span * head_dim
     compute = flops / (chip.peak("bf16") * c.compute_efficiency)
-    piece = pieces / processors * c.piece_s * np.maximum(head_dim / _REFERENCE_HEAD, 1.0) * rows**c.group_exponent
+    piece = (
+        pieces / processors * c.piece_s * np.maximum(head_dim / _REFERENCE_HEAD, 1.0) * rows**c.group_exponent
+    )
     q = 1.0 + c.overlap
     work = p_norm(p_norm(compute, memory, q), piece, q)
     return np.asarray(c.launch_s + c.depth_s * np.log2(1.0 + span / BLOCK) + work)
@@ -190,10 +195,13 @@ def attention_prefill_time_s(
     tiles = batch * kv_heads * np.where(np.asarray(c.packed) > 0.5, packed, group * np.ceil(tokens / BLOCK))
     mean, most = causal_blocks(tokens, prefix_tokens, window_tokens)
     gain = (head_dim / _REFERENCE_HEAD) ** c.head_exponent
-    efficiency = np.minimum(c.compute_efficiency * gain, 1.0)
     processors = chip.processors
-    one = 4.0 * BLOCK * BLOCK * head_dim * mean * processors / (chip.peak(dtype) * efficiency) + c.tile_s
-    compute = drooped(half_wave(tiles, processors) * one, c.droop, phase_s)
+    peak = chip.peak(dtype)
+    efficiency = np.minimum(c.compute_efficiency * gain, 1.0)
+    efficiency = cut_down_efficiency(efficiency, peak / processors, c.reference_flop_per_s)
+    one = 4.0 * BLOCK * BLOCK * head_dim * mean * processors / (peak * efficiency) + c.tile_s
+    compute = half_wave(tiles, processors) * one
+    compute = drooped(compute, c.droop, peak / processors, c.reference_flop_per_s, phase_s)
     cached = _span(prefix_tokens, window_tokens)
     moved = 4.0 * batch * head_dim * (tokens * (heads + kv_heads) + cached * kv_heads)
     if warm:
@@ -205,7 +213,9 @@ def attention_prefill_time_s(
     return np.asarray(c.launch_s + serial + p_norm(compute, memory, 1.0 + c.overlap))
 
 
-def causal_blocks(tokens: ArrayLike, prefix_tokens: ArrayLike = 0, window_tokens: ArrayLike = 0) -> tuple[Array, Array]:
+def causal_blocks(
+    tokens: ArrayLike, prefix_tokens: ArrayLike = 0, window_tokens: ArrayLike = 0
+) -> tuple[Array, Array]:
     """Blocks of 128 keys that a tile of query rows meets: on average over the tiles, and at most.
 
     Args:
@@ -225,22 +235,6 @@ def causal_blocks(tokens: ArrayLike, prefix_tokens: ArrayLike = 0, window_tokens
     rising = np.clip(most - before, 0.0, own)
     ramp = rising * (np.minimum(before, most) + 0.5 * (rising + 1.0))
     return np.asarray((ramp + (own - rising) * most) / own), np.asarray(most)
-
-
-def drooped(compute_s: ArrayLike, droop: ArrayLike, phase_s: ArrayLike = 0.0) -> Array:
-    """Compute time under the power limit: C (1 + droop T/(T + 0.5 ms)), T the longer of C and the phase around it.
-
-    Args:
-        compute_s: C, compute time at boost clock [s].
-        droop: relative rise in a long phase [1].
-        phase_s: duration of the compute-bound phase that the kernel is part of [s].
-
-    Returns:
-        Compute time [s].
-    """
-    compute_s = np.asarray(compute_s, dtype=float)
-    busy = np.maximum(compute_s, phase_s)
-    return np.asarray(compute_s * (1.0 + np.asarray(droop) * busy / (busy + SUSTAINED_S)))
 
 
 def _span(context: ArrayLike, window_tokens: ArrayLike) -> Array:

@@ -7,14 +7,14 @@ generic prior does. The band says how wrong each of the three was on chips that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from suanli.errors import InputError, NoDataError
+from suanli.errors import InfeasibleError, InputError, NoDataError
 from suanli.hardware.formats import NumberFormat, number_format
 from suanli.hardware.laws import processor_count
 
@@ -32,8 +32,8 @@ class OperatorChip:
         memory_bandwidth_bytes_per_s: device memory bandwidth [byte/s].
         sm_count: processors that take a tile each; None where unknown (an equivalent is used) [1].
         l2_bytes: last-level cache [byte].
-        link_bytes_per_s: scale-up bandwidth (host link where there is none), one direction; None where unknown [byte/s].
-        network_bytes_per_s: scale-out bandwidth, one direction; None where unknown [byte/s].
+        link_bytes_per_s: scale-up bandwidth (host link where there is none), one direction; None: unknown [byte/s].
+        network_bytes_per_s: scale-out bandwidth, one direction; None: unknown [byte/s].
     """
 
     peak_flop_per_s: Mapping[str, ArrayLike]
@@ -47,14 +47,14 @@ class OperatorChip:
         """Return the dense peak that products in a number format run at [FLOP/s].
 
         Raises:
-            InputError: the chip has no such peak.
+            InfeasibleError: the chip has no such peak.
         """
         form = number_format(dtype) if isinstance(dtype, str) else dtype
         for name in form.peaks:
             if name in self.peak_flop_per_s:
                 return np.asarray(self.peak_flop_per_s[name], dtype=float)
         have = ", ".join(sorted(self.peak_flop_per_s)) or "none"
-        raise InputError(f"the chip cannot compute in {form.name}; its peaks are: {have}")
+        raise InfeasibleError(f"the chip cannot compute in {form.name}; its peaks are: {have}")
 
     @property
     def processors(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -117,35 +117,39 @@ class CoefficientSet:
         return kind(**{name: value for name, value in self.values.items() if name in names})
 
 
-@dataclass(slots=True)
-class _Group:
-    values: dict[str, float] = field(default_factory=dict)
-    median_error: float = 0.0
-    p90_error: float = 0.0
-    fitted_on: str = ""
+Names = tuple[str, str]
+Place = tuple[str, str, str, str]
 
 
 class CoefficientTable:
-    """Calibration rows by operator, chip, family, number format, framework and kernel."""
+    """Calibration rows by operator, place (chip, family) and number format; order within a place is preference."""
 
-    def __init__(self, rows: Iterable[CoefficientRow]) -> None:
-        self._groups: dict[tuple[str, str, str, str, str, str], _Group] = {}
+    def __init__(self, rows: Iterable[CoefficientRow | Sequence[str]]) -> None:
+        """Index rows (see `CoefficientRow`; texts are read when looked up).
+
+        Of several kernels of a framework, the one whose rows come first is its main one.
+        """
+        self._places: dict[Place, dict[Names, list[CoefficientRow | Sequence[str]]]] = {}
         for row in rows:
-            key = (row.operator, row.chip, row.family, row.dtype, row.framework, row.kernel)
-            group = self._groups.setdefault(key, _Group())
-            group.values[row.coefficient] = row.value
-            group.median_error = row.median_error or 0.0
-            group.p90_error = row.p90_error or 0.0
-            group.fitted_on = row.fitted_on
+            if isinstance(row, CoefficientRow):
+                key = (row.operator, row.chip, row.family, row.dtype, row.framework, row.kernel)
+            else:
+                key = tuple(row[:6])  # type: ignore[assignment]
+            self._places.setdefault(key[:4], {}).setdefault(key[4:], []).append(row)
         self._cache: dict[tuple[str, ...], CoefficientSet] = {}
 
     def operators(self) -> list[str]:
         """Return the operators that have coefficients."""
-        return sorted({key[0] for key in self._groups})
+        return sorted({place[0] for place in self._places})
 
     def keys(self, operator: str) -> list[tuple[str, str, str, str, str]]:
         """Return (chip, family, dtype, framework, kernel) of every set of an operator."""
-        return sorted(key[1:] for key in self._groups if key[0] == operator)
+        return [
+            (*place[1:], *names)
+            for place, groups in self._places.items()
+            if place[0] == operator
+            for names in groups
+        ]
 
     def coefficients(
         self,
@@ -156,10 +160,11 @@ class CoefficientTable:
         framework: str = ANY,
         kernel: str = ANY,
     ) -> CoefficientSet:
-        """Find the closest set: own chip, else its family, else the generic prior; then format, framework, kernel.
+        """Find the closest set: own chip, else its family, else the generic prior.
 
         At each of the three levels the number format asked for comes first, then those that may stand in for it;
-        within a format the framework asked for, then all frameworks pooled.
+        within a format the framework and kernel asked for, then the framework's main kernel, then that kernel under
+        any framework, then all pooled, then the most measured.
 
         Args:
             operator: "gemm", "attention_decode", ...
@@ -167,7 +172,7 @@ class CoefficientTable:
             family: its architecture family ("ampere", "ada", "hopper", "blackwell"; others take the generic prior).
             dtype: number format of the operator.
             framework: "vllm", "sglang", "trtllm" or "*".
-            kernel: kernel name or "*" for the framework's default.
+            kernel: kernel name or "*" for the framework's main one.
 
         Raises:
             NoDataError: the table has nothing for the operator.
@@ -182,22 +187,75 @@ class CoefficientTable:
     ) -> CoefficientSet:
         for level, place in (("chip", (chip, family)), ("family", (ANY, family)), ("generic", (ANY, ANY))):
             for form in _stand_ins(dtype):
-                for frame, core in _choices(framework, kernel):
-                    group = self._groups.get((operator, *place, form, frame, core))
-                    if group is not None:
-                        return CoefficientSet(
-                            values=group.values,
-                            basis=BASIS[level],
-                            band=1.0 + group.p90_error,
-                            median_error=group.median_error,
-                            dtype=form,
-                            framework=frame,
-                            kernel=core,
-                            fitted_on=group.fitted_on,
-                        )
+                groups = self._places.get((operator, *place, form))
+                if not groups:
+                    continue
+                names = _closest(groups, framework, kernel)
+                return _set(groups[names], BASIS[level])
         raise NoDataError(
-            f"The calibration table has no {operator} coefficients. Run: suanli calibrate --data DIR"
+            f"The calibration table has no {operator} coefficients. Write one: suanli calibrate --data DIR"
         )
+
+
+def _set(rows: Sequence[CoefficientRow | Sequence[str]], basis: str) -> CoefficientSet:
+    read = [row if isinstance(row, CoefficientRow) else _row(row) for row in rows]
+    first = read[0]
+    return CoefficientSet(
+        values={row.coefficient: row.value for row in read},
+        basis=basis,
+        band=1.0 + (first.p90_error or 0.0),
+        median_error=first.median_error or 0.0,
+        dtype=first.dtype,
+        framework=first.framework,
+        kernel=first.kernel,
+        fitted_on=first.fitted_on,
+    )
+
+
+def _row(texts: Sequence[str]) -> CoefficientRow:
+    """Read a row from texts in the order of CoefficientRow's fields."""
+    try:
+        operator, chip, family, dtype, framework, kernel, coefficient = texts[:7]
+        value, error, fitted, judged, median, p90, fitted_on, source = texts[7:]
+        return CoefficientRow(
+            operator,
+            chip,
+            family,
+            dtype,
+            framework,
+            kernel,
+            coefficient,
+            float(value),
+            _optional(error),
+            int(fitted),
+            int(judged),
+            _optional(median),
+            _optional(p90),
+            fitted_on,
+            source,
+        )
+    except ValueError as problem:
+        raise InputError(f"calibration row {'/'.join(texts[:7])}: {problem}") from None
+
+
+def _optional(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _closest(groups: Mapping[Names, object], framework: str, kernel: str) -> Names:
+    """The names of the closest set of a place."""
+    for wanted in ((framework, kernel), (framework, ANY)):
+        if wanted in groups:
+            return wanted
+    if framework != ANY:
+        for names in groups:
+            if names[0] == framework:
+                return names
+    if kernel != ANY:
+        for names in ((ANY, kernel), *groups):
+            if names[1] == kernel and names in groups:
+                return names
+    return (ANY, ANY) if (ANY, ANY) in groups else next(iter(groups))
 
 
 def _stand_ins(dtype: str) -> tuple[str, ...]:
@@ -205,8 +263,3 @@ def _stand_ins(dtype: str) -> tuple[str, ...]:
         return (ANY, "bf16")
     form = number_format(dtype)
     return (form.name, *form.like, ANY)
-
-
-def _choices(framework: str, kernel: str) -> tuple[tuple[str, str], ...]:
-    wanted = ((framework, kernel), (framework, ANY), (ANY, kernel), (ANY, ANY))
-    return tuple(dict.fromkeys(wanted))

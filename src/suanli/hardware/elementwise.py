@@ -58,4 +58,5 @@ def eager_floor_s(kernel_s: ArrayLike, kernels: ArrayLike, host_launch_s: ArrayL
     Returns:
         Time [s].
     """
-    return np.maximum(np.asarray(kernel_s, dtype=float), np.asarray(kernels, dtype=float) * host_launch_s)
+    host_s = np.asarray(kernels, dtype=float) * np.asarray(host_launch_s, dtype=float)
+    return np.asarray(np.maximum(np.asarray(kernel_s, dtype=float), host_s))

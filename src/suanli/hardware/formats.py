@@ -37,10 +37,22 @@ _FORMATS = (
     NumberFormat("fp8", 1.0, 1.0, 2.0, ("fp8",), True, ("int8", "bf16")),
     NumberFormat("fp8_block", 1.0 + 4.0 / 128**2, 1.0 + 4.0 / 128, 2.0, ("fp8",), True, ("fp8", "bf16")),
     NumberFormat("int8", 1.0, 1.0, 2.0, ("int8",), True, ("fp8", "bf16")),
-    NumberFormat("nvfp4", 0.5 + 1.0 / 16, 0.5 + 1.0 / 16, 2.0, ("fp4",), True, ("mxfp4", "fp8_block", "fp8", "bf16")),
-    NumberFormat("mxfp4", 0.5 + 1.0 / 32, 0.5 + 1.0 / 32, 2.0, ("fp4",), True, ("nvfp4", "fp8_block", "fp8", "bf16")),
+    NumberFormat(
+        "nvfp4", 0.5 + 1.0 / 16, 0.5 + 1.0 / 16, 2.0, ("fp4",), True, ("mxfp4", "fp8_block", "fp8", "bf16")
+    ),
+    NumberFormat(
+        "mxfp4", 0.5 + 1.0 / 32, 0.5 + 1.0 / 32, 2.0, ("fp4",), True, ("nvfp4", "fp8_block", "fp8", "bf16")
+    ),
     NumberFormat("w4afp8", 0.5 + 1.0 / 64, 1.0, 2.0, ("fp8",), True, ("fp8_block", "fp8", "bf16")),
-    NumberFormat("w4a8_mxfp4", 0.5 + 1.0 / 32, 1.0 + 1.0 / 32, 2.0, ("fp8",), True, ("mxfp4", "nvfp4", "fp8_block", "fp8")),
+    NumberFormat(
+        "w4a8_mxfp4",
+        0.5 + 1.0 / 32,
+        1.0 + 1.0 / 32,
+        2.0,
+        ("fp8",),
+        True,
+        ("mxfp4", "nvfp4", "fp8_block", "fp8"),
+    ),
     NumberFormat("int4_wo", 0.5 + 2.0 / 128, 2.0, 2.0, ("bf16", "fp16"), False, ("bf16",)),
     NumberFormat("int8_wo", 1.0, 2.0, 2.0, ("bf16", "fp16"), False, ("bf16",)),
     NumberFormat("mxfp4_wo", 0.5 + 1.0 / 32, 2.0, 2.0, ("bf16", "fp16"), False, ("int4_wo", "bf16")),

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from suanli.hardware.coefficients import OperatorChip
 from suanli.hardware.formats import NumberFormat, number_format
-from suanli.hardware.laws import cold_share, half_wave, p_norm
+from suanli.hardware.laws import cold_share, cut_down_efficiency, drooped, half_wave, p_norm
 
 Array = NDArray[np.float64]
 
@@ -18,8 +18,6 @@ SPLITS = (1, 2, 4, 8, 16)
 K_STEP = 64
 # Bytes a 128 x 128 tile reads per multiply, relative to a square tile of that size: the reference of the reuse term.
 _REUSE_REFERENCE = 128.0 * 256.0 / (128.0 + 256.0)
-# Kernels longer than this run at the clock that the power limit allows, not at the boost clock.
-SUSTAINED_S = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class GemmCoefficients:
         droop: rise of compute time when the kernel is long enough for the power limit to act [1].
         l2_share: share of the last-level cache that keeps operands between repetitions [1].
         l2_speedup: bandwidth of that cache over memory's [1].
+        reference_flop_per_s: peak of one processor where the efficiency was fitted; 0 leaves it as it is [FLOP/s].
     """
 
     launch_s: float = 1.5e-6
@@ -53,6 +52,7 @@ class GemmCoefficients:
     droop: float = 0.2
     l2_share: float = 1.0
     l2_speedup: float = 1.0
+    reference_flop_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ def gemm_time_s(
     chip: OperatorChip,
     coefficients: GemmCoefficients,
     weight_copies: float | None = None,
+    phase_s: ArrayLike = 0.0,
 ) -> Array:
     """Time of a dense product of an m x k activation with a k x n weight, quantising of the input not included.
 
@@ -113,13 +114,14 @@ def gemm_time_s(
         chip: peaks, bandwidth and processors.
         coefficients: of the kernel family.
         weight_copies: how many weights a benchmark loop rotates through (its data may then stay in the last-level
-            cache); None, the default, reads everything from memory as serving does.
+            cache); None, the default, reads everything from memory as serving does [1].
+        phase_s: duration of the compute-bound phase around it, for the droop; its own if longer [s].
 
     Returns:
         Time [s], broadcast over m, n, k and the chip's samples.
 
     Raises:
-        InputError: the chip has no peak for the format.
+        InfeasibleError: the chip has no peak for the format.
     """
     form = number_format(dtype) if isinstance(dtype, str) else dtype
     m, n, k = (np.asarray(side, dtype=float) for side in (m, n, k))
@@ -133,7 +135,7 @@ def gemm_time_s(
     read = moved / bandwidth + c.memory_ramp_s
     best: Array | None = None
     for split in SPLITS:
-        compute = _compute_s(m, n, k, split, chip, chip.peak(form), c)
+        compute = _compute_s(m, n, k, split, chip, chip.peak(form), c, phase_s)
         memory = read if split == 1 else read + c.split_s + 2.0 * split * m * n / bandwidth
         time = p_norm(compute, memory, 1.0 + c.overlap)
         best = time if best is None else np.minimum(best, time)
@@ -141,21 +143,29 @@ def gemm_time_s(
 
 
 def _compute_s(
-    m: Array, n: Array, k: Array, split: int, chip: OperatorChip, peak: Array, c: GemmCoefficients
+    m: Array,
+    n: Array,
+    k: Array,
+    split: int,
+    chip: OperatorChip,
+    peak: Array,
+    c: GemmCoefficients,
+    phase_s: ArrayLike,
 ) -> Array:
     """Compute time of one split of k, the best tile taken."""
     processors = chip.processors
+    rate = peak / processors
     steps = np.ceil(k / (split * K_STEP))
     best: Array | None = None
     for height, width in TILES:
         tiles = np.ceil(m / height) * np.ceil(n / width)
         loss = 1.0 + c.reuse_penalty * (_REUSE_REFERENCE * (height + width) / (height * width) - 1.0)
-        flops = 2.0 * height * width * K_STEP * steps
-        one = flops * loss * processors / (peak * c.compute_efficiency) + c.tile_s
+        efficiency = cut_down_efficiency(c.compute_efficiency / loss, rate, c.reference_flop_per_s)
+        one = 2.0 * height * width * K_STEP * steps / (rate * efficiency) + c.tile_s
         time = half_wave(tiles * split, processors) * one
         best = time if best is None else np.minimum(best, time)
     compute = np.asarray(best) + c.k_step_s * steps
-    return np.asarray(compute * (1.0 + c.droop * compute / (compute + SUSTAINED_S)))
+    return drooped(compute, c.droop, rate, c.reference_flop_per_s, phase_s)
 
 
 def quantise_time_s(

@@ -9,6 +9,8 @@ Array = NDArray[np.float64]
 
 # Rate of one processor where a chip's count is not known: the step of wave quantisation is then one such processor.
 FLOP_PER_S_PER_PROCESSOR = 7.5e12
+# Kernels longer than this run at the clock that the power limit allows, not at the boost clock.
+SUSTAINED_S = 5e-4
 
 
 def p_norm(first_s: ArrayLike, second_s: ArrayLike, exponent: ArrayLike) -> Array:
@@ -44,7 +46,9 @@ def half_wave(work: ArrayLike, processors: ArrayLike) -> Array:
     return np.asarray(0.5 * (x + np.ceil(x)))
 
 
-def cold_share(set_bytes: ArrayLike, cache_bytes: ArrayLike, kept_share: ArrayLike, steepness: float = 4.0) -> Array:
+def cold_share(
+    set_bytes: ArrayLike, cache_bytes: ArrayLike, kept_share: ArrayLike, steepness: float = 4.0
+) -> Array:
     """Share of a repeatedly read set that comes from memory, not from the cache: f = 1/(1 + (l C/S)^p).
 
     Args:
@@ -58,6 +62,70 @@ def cold_share(set_bytes: ArrayLike, cache_bytes: ArrayLike, kept_share: ArrayLi
     """
     ratio = np.asarray(kept_share) * cache_bytes / np.maximum(np.asarray(set_bytes, dtype=float), 1.0)
     return np.asarray(1.0 / (1.0 + ratio**steepness))
+
+
+def cut_down_efficiency(
+    efficiency: ArrayLike, rate_flop_per_s: ArrayLike, reference_flop_per_s: ArrayLike
+) -> Array:
+    """Efficiency on a chip of the same design with another rate per processor: e' = 1/(1 + (1/e - 1) r/r0).
+
+    What keeps a kernel below the peak (feeding operands, issuing, synchronising) takes time per operation that does
+    not change when a vendor cuts the matrix rate down (H20 beside H100) or raises it: its share shrinks or grows.
+
+    Args:
+        efficiency: e, at the reference rate, at most 1 [1].
+        rate_flop_per_s: r, peak of one processor [FLOP/s].
+        reference_flop_per_s: r0, peak of one processor where e was fitted; 0 where it should not be scaled [FLOP/s].
+
+    Returns:
+        Efficiency, at most 1 [1].
+    """
+    ratio = rate_ratio(rate_flop_per_s, reference_flop_per_s)
+    return np.asarray(1.0 / (1.0 + (1.0 / np.asarray(efficiency, dtype=float) - 1.0) * ratio))
+
+
+def rate_ratio(rate_flop_per_s: ArrayLike, reference_flop_per_s: ArrayLike) -> Array:
+    """Rate of a processor over the rate where coefficients were fitted; 1 where the reference is not given (0).
+
+    Args:
+        rate_flop_per_s: peak of one processor [FLOP/s].
+        reference_flop_per_s: peak of one processor where the coefficients were fitted; 0 for none [FLOP/s].
+
+    Returns:
+        Ratio [1].
+    """
+    reference = np.asarray(reference_flop_per_s, dtype=float)
+    known = reference > 0.0
+    return np.where(known, np.asarray(rate_flop_per_s, dtype=float) / np.where(known, reference, 1.0), 1.0)
+
+
+def drooped(
+    compute_s: ArrayLike,
+    droop: ArrayLike,
+    rate_flop_per_s: ArrayLike = 1.0,
+    reference_flop_per_s: ArrayLike = 0.0,
+    phase_s: ArrayLike = 0.0,
+) -> Array:
+    """Compute time under the power limit: C (1 + d T/(T + 0.5 ms)), T the longer of C and the phase around it.
+
+    A chip whose matrix rate was cut down draws less and droops less: d falls with r/r0 below 1.
+
+    Args:
+        compute_s: C, compute time at boost clock [s].
+        droop: d, relative rise in a long phase [1].
+        rate_flop_per_s: r, peak of one processor [FLOP/s].
+        reference_flop_per_s: r0, peak of one processor where d was fitted; 0 for no scaling [FLOP/s].
+        phase_s: duration of the compute-bound phase that the kernel is part of [s].
+
+    Returns:
+        Compute time [s].
+    """
+    compute_s = np.asarray(compute_s, dtype=float)
+    busy = np.maximum(compute_s, phase_s)
+    share = np.minimum(rate_ratio(rate_flop_per_s, reference_flop_per_s), 1.0)
+    return np.asarray(
+        compute_s * (1.0 + np.asarray(droop, dtype=float) * share * busy / (busy + SUSTAINED_S))
+    )
 
 
 def processor_count(sm_count: ArrayLike | None, peak_bf16_flop_per_s: ArrayLike) -> Array:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.hardware.attention import BLOCK, causal_blocks, drooped
+from suanli.hardware.attention import BLOCK, causal_blocks
 from suanli.hardware.coefficients import OperatorChip
 from suanli.hardware.formats import number_format
-from suanli.hardware.laws import cold_share, half_wave, p_norm
+from suanli.hardware.laws import cold_share, cut_down_efficiency, drooped, half_wave, p_norm
 
 Array = NDArray[np.float64]
 _L2_STEEPNESS = 6.0
@@ -78,6 +78,7 @@ class MlaPrefillCoefficients:
         droop: rise of compute time when the kernel is long enough for the power limit to act [1].
         l2_share: share of the last-level cache that keeps operands between repetitions [1].
         l2_speedup: bandwidth of that cache over memory's [1].
+        reference_flop_per_s: peak of one processor where the efficiency was fitted; 0 leaves it as it is [FLOP/s].
     """
 
     launch_s: float = 12e-6
@@ -90,6 +91,7 @@ class MlaPrefillCoefficients:
     droop: float = 0.1
     l2_share: float = 1.0
     l2_speedup: float = 1.0
+    reference_flop_per_s: float = 0.0
 
 
 def mla_decode_time_s(
@@ -187,8 +189,10 @@ def mla_prefill_time_s(
     mean, most = causal_blocks(tokens, prefix_tokens)
     processors = chip.processors
     flops = 2.0 * BLOCK * BLOCK * np.where(absorbed, wide, narrow) * mean
-    one = flops * processors / (chip.peak("bf16") * c.compute_efficiency) + c.tile_s
-    compute = drooped(half_wave(tiles, processors) * one, c.droop, phase_s)
+    rate = chip.peak("bf16") / processors
+    efficiency = cut_down_efficiency(c.compute_efficiency, rate, c.reference_flop_per_s)
+    one = flops / (rate * efficiency) + c.tile_s
+    compute = drooped(half_wave(tiles, processors) * one, c.droop, rate, c.reference_flop_per_s, phase_s)
     keys = tokens + np.asarray(prefix_tokens, dtype=float)
     shared = tokens * heads * wide + keys * (shape.latent + shape.rope)
     expanded = (tokens + keys) * heads * narrow

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from suanli.hardware.coefficients import OperatorChip
 from suanli.hardware.formats import NumberFormat, number_format
-from suanli.hardware.laws import p_norm
+from suanli.hardware.laws import cut_down_efficiency, p_norm
 
 Array = NDArray[np.float64]
 
@@ -49,6 +49,7 @@ class MoeCoefficients:
         activation_efficiency: reachable share of the memory bandwidth for activations [1].
         token_s: time per token that enters routing [s].
         expert_s: time per distinct expert [s].
+        reference_flop_per_s: peak of one processor where the efficiency was fitted; 0 leaves it as it is [FLOP/s].
     """
 
     launch_s: float = 30e-6
@@ -59,6 +60,7 @@ class MoeCoefficients:
     activation_efficiency: float = 0.5
     token_s: float = 1e-9
     expert_s: float = 0.0
+    reference_flop_per_s: float = 0.0
 
 
 def balanced_load(tokens: ArrayLike, topk: ArrayLike, experts: ArrayLike, ranks: ArrayLike = 1) -> ExpertLoad:
@@ -73,11 +75,14 @@ def balanced_load(tokens: ArrayLike, topk: ArrayLike, experts: ArrayLike, ranks:
     Returns:
         The load of one rank.
     """
-    local = np.asarray(experts, dtype=float) / ranks
-    pairs = np.ceil(np.asarray(tokens, dtype=float) * topk / ranks)
+    local = _array(experts) / _array(ranks)
+    pairs = np.ceil(_array(tokens) * _array(topk) / _array(ranks))
     whole = np.floor(pairs / local)
     more = pairs - whole * local
-    tiles = tuple((local - more) * np.ceil(whole / rows) + more * np.ceil((whole + 1.0) / rows) for rows in TILE_ROWS)
+    tiles = tuple(
+        np.asarray((local - more) * np.ceil(whole / rows) + more * np.ceil((whole + 1.0) / rows))
+        for rows in TILE_ROWS
+    )
     return ExpertLoad(np.asarray(pairs), np.asarray(np.minimum(pairs, local)), tiles)
 
 
@@ -106,15 +111,17 @@ def expected_load(
     Returns:
         The load of one rank.
     """
-    tokens = np.asarray(tokens, dtype=float)[..., None]
-    local = np.asarray(np.asarray(experts, dtype=float) / ranks)
-    base = np.asarray(np.asarray(topk, dtype=float) / experts * imbalance)[..., None]
+    tokens = _array(tokens)[..., None]
+    local = np.asarray(_array(experts) / _array(ranks))
+    base = np.asarray(_array(topk) / _array(experts) * _array(imbalance))[..., None]
     chance = np.minimum(base * _popularity(skew), 1.0)
     missed = (1.0 - chance) ** tokens
     hit = 1.0 - missed
     mean = np.divide(tokens * chance, hit, out=np.ones_like(hit), where=hit > 0.0)
     spread = np.sqrt(np.maximum(tokens * chance * (1.0 - chance), 1e-12))
-    tiles = tuple(np.asarray(local * np.mean(hit * _tiles(mean, spread, rows), axis=-1)) for rows in TILE_ROWS)
+    tiles = tuple(
+        np.asarray(local * np.mean(hit * _tiles(mean, spread, rows), axis=-1)) for rows in TILE_ROWS
+    )
     return ExpertLoad(
         assignments=np.asarray(local * np.mean(tokens * chance, axis=-1)),
         experts=np.asarray(local * np.mean(hit, axis=-1)),
@@ -122,7 +129,9 @@ def expected_load(
     )
 
 
-def hottest_rank(tokens: ArrayLike, topk: ArrayLike, experts: ArrayLike, ranks: int, skew: float = 0.0) -> Array:
+def hottest_rank(
+    tokens: ArrayLike, topk: ArrayLike, experts: ArrayLike, ranks: int, skew: float = 0.0
+) -> Array:
     """Expected load of the hottest of `ranks` ranks over the mean, for experts placed at random.
 
     Formula: 1 + z sqrt(1/m + (e^{s^2} - 1) R/E), with m = T k/R assignments per rank and z the expected largest of R
@@ -144,8 +153,8 @@ def hottest_rank(tokens: ArrayLike, topk: ArrayLike, experts: ArrayLike, ranks: 
     if ranks <= 1:
         return np.ones(np.broadcast_shapes(np.shape(tokens), np.shape(topk), np.shape(experts)))
     score = NormalDist().inv_cdf((ranks - 0.375) / (ranks + 0.25))
-    mean = np.asarray(tokens, dtype=float) * topk / ranks
-    relative = 1.0 / mean + np.expm1(skew**2) * ranks / np.asarray(experts, dtype=float)
+    mean = _array(tokens) * _array(topk) / ranks
+    relative = 1.0 / mean + np.expm1(skew**2) * ranks / _array(experts)
     return np.asarray(np.clip(1.0 + score * np.sqrt(relative), 1.0, ranks))
 
 
@@ -162,7 +171,7 @@ def expert_bytes(hidden: ArrayLike, inter: ArrayLike, dtype: str | NumberFormat,
         Bytes [byte].
     """
     form = number_format(dtype) if isinstance(dtype, str) else dtype
-    return np.asarray((3.0 if gated else 2.0) * np.asarray(hidden, dtype=float) * inter * form.weight_bytes)
+    return np.asarray((3.0 if gated else 2.0) * _array(hidden) * _array(inter) * form.weight_bytes)
 
 
 def moe_time_s(
@@ -196,13 +205,14 @@ def moe_time_s(
         Time [s], broadcast over the arguments.
 
     Raises:
-        InputError: the chip has no peak for the format.
+        InfeasibleError: the chip has no peak for the format.
     """
     c = coefficients
     form = number_format(dtype) if isinstance(dtype, str) else dtype
-    hidden, inter = np.asarray(hidden, dtype=float), np.asarray(inter, dtype=float)
+    hidden, inter = _array(hidden), _array(inter)
     matrices = 3.0 if gated else 2.0
-    rate = chip.peak(form) * c.compute_efficiency
+    peak = chip.peak(form)
+    rate = peak * cut_down_efficiency(c.compute_efficiency, peak / chip.processors, c.reference_flop_per_s)
     flops = 2.0 * matrices * hidden * inter
     rows: Array | None = None
     for height, tiles in zip(TILE_ROWS, load.tiles, strict=True):
@@ -211,9 +221,9 @@ def moe_time_s(
     bandwidth = np.asarray(chip.memory_bandwidth_bytes_per_s)
     weights = load.experts * expert_bytes(hidden, inter, form, gated) / (bandwidth * c.memory_efficiency)
     grouped = p_norm(np.asarray(rows) * flops / rate, weights, 1.0 + c.overlap)
-    moved = 2.0 * load.assignments * (2.0 * hidden + matrices * inter) + 4.0 * np.asarray(tokens, dtype=float) * hidden
+    moved = 2.0 * load.assignments * (2.0 * hidden + matrices * inter) + 4.0 * _array(tokens) * hidden
     rest = moved / (bandwidth * c.activation_efficiency)
-    return np.asarray(c.launch_s + grouped + rest + np.asarray(tokens) * c.token_s + load.experts * c.expert_s)
+    return np.asarray(c.launch_s + grouped + rest + _array(tokens) * c.token_s + load.experts * c.expert_s)
 
 
 def _popularity(skew: float) -> Array:
@@ -234,3 +244,7 @@ def _tiles(mean: Array, spread: Array, rows: int) -> Array:
         counted = counted + 1.0 / (1.0 + np.exp(np.clip(reach, -40.0, 40.0)))
     far = mean / rows + 0.5 * (1.0 - 1.0 / rows)
     return np.where(mean > (_TILES_COUNTED - 1) * rows, np.maximum(far, 1.0), counted)
+
+
+def _array(value: ArrayLike) -> Array:
+    return np.asarray(value, dtype=float)

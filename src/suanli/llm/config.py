@@ -33,10 +33,9 @@ def from_config(config: Mapping[str, Any], place: str = "config.json") -> Model:
             malformed or contradict one another (all of them, one line each).
         NoDataError: the shape is published only in part.
     """
-    own = config.get("_suanli") or {}
-    if own.get("partial"):
-        raise NoDataError(f"{own.get('id', place)}: {own['partial']}")
     outer = Fields(config, place)
+    if outer.own.get("partial"):
+        raise NoDataError(f"{outer.own.get('id', place)}: {outer.own['partial']}")
     inner = _text_fields(outer)
     architecture = _architecture(outer, inner)
     traits = ARCHITECTURES[architecture]
@@ -65,7 +64,7 @@ def _architecture(outer: Fields, inner: Fields) -> str:
             return name
     supported = ", ".join(supported_architectures())
     if not names:
-        classes = outer.config.get("architectures") or []
+        classes = outer.items("architectures") or []
         found = f" (architectures: {', '.join(map(str, classes))})" if classes else ""
         raise InputError(
             f"{outer.place} model_type: missing{found}; it names the architecture. Supported: {supported}"
@@ -91,10 +90,9 @@ def _read(outer: Fields, inner: Fields, traits: Traits, architecture: str) -> Mo
     groups = layer_groups(inner, traits, hidden, keys)
     mtp = _mtp(inner, traits, hidden, keys, groups)
     positions = 0 if traits.positions is None else ((context or 0) + traits.positions) * hidden
-    own = outer.config.get("_suanli") or {}
     vision = vision_parameters(outer)
     return Model(
-        id=str(own.get("id") or outer.config.get("_name_or_path") or architecture),
+        id=str(outer.own.get("id") or outer.config.get("_name_or_path") or architecture),
         architecture=architecture,
         hidden=hidden,
         vocab=vocab,
@@ -107,10 +105,15 @@ def _read(outer: Fields, inner: Fields, traits: Traits, architecture: str) -> Mo
         mtp=mtp,
         vision_parameters=vision,
         dtypes=native_dtypes(outer, inner),
-        context_length=own.get("context_length") or context,
+        context_length=_context_length(outer) or context,
         unknown_fields=outer.unknown(),
         approximate=_approximate(groups, inner),
     )
+
+
+def _context_length(outer: Fields) -> int | None:
+    given = outer.own.get("context_length")
+    return given if isinstance(given, int) and not isinstance(given, bool) and given > 0 else None
 
 
 def _final(fields: Fields, traits: Traits, hidden: int) -> int:
@@ -145,7 +148,7 @@ def _mtp_keys(fields: Fields, traits: Traits, keys: list[tuple[Key, Key]]) -> li
         return nemotron_blocks(fields, traits, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
     mixer, ffn = keys[-1]
     if traits.mixer == "csa":
-        ratios = fields.items("compress_ratios") or []
+        ratios = fields.numbers("compress_ratios") or []
         return [(("csa", ratios[len(keys)] if len(ratios) > len(keys) else 0), ffn)]
     if traits.mtp == "full":
         mixer = ("gated", 0)

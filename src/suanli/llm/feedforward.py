@@ -96,7 +96,7 @@ def expert_layers(fields: Fields, layers: int) -> list[bool]:
     """Which layers route to experts, by whichever rule the config uses."""
     if fields.raw(*EXPERTS) is None:
         return [False] * layers
-    named = fields.items("moe_layers_enum")
+    named = fields.numbers("moe_layers_enum")
     if named is not None:
         return [layer in named for layer in range(layers)]
     first = fields.number("first_k_dense_replace", default=0, minimum=0)
@@ -106,7 +106,7 @@ def expert_layers(fields: Fields, layers: int) -> list[bool]:
         return [bool(flag) for flag in flags[:layers]]
     every = fields.number("moe_layer_freq", default=1)
     sparse = fields.number("decoder_sparse_step", "interleave_moe_layer_step", default=1)
-    only_dense = fields.items("mlp_only_layers") or []
+    only_dense = fields.numbers("mlp_only_layers") or []
     return [
         layer >= first and layer % every == 0 and (layer + 1) % sparse == 0 and layer not in only_dense
         for layer in range(layers)

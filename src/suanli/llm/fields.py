@@ -8,6 +8,8 @@ from typing import Any
 
 from suanli.llm.silent import SILENT
 
+_LARGEST = 10**12  # beyond any size of a model; larger numbers are slips
+
 
 class Fields:
     """Typed access to a config. Every read marks the field as understood; problems are collected, not
@@ -20,7 +22,7 @@ class Fields:
         self._used: set[str] = set()
         self._nested: dict[str, Fields] = {}
 
-    def raw(self, *names: str) -> Any:  # noqa: ANN401 (JSON)
+    def raw(self, *names: str) -> Any:
         """The value of the first of these fields that is there and not null; None otherwise."""
         self._used.update(names)
         for name in names:
@@ -48,15 +50,9 @@ class Fields:
         if value is None:
             self.problem(names[0], "missing; the size cannot be known without it")
             return max(minimum, 1)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or value != int(value)
-            or value < minimum
-        ):
-            self.problem(
-                self.name_of(*names), f"expected a whole number of at least {minimum}, got {value!r}"
-            )
+        if not _whole(value) or not minimum <= value <= _LARGEST:
+            what = f"expected a whole number of at least {minimum}"
+            self.problem(self.name_of(*names), f"{what}, got {value!r}"[:200])
             return max(minimum, 1)
         return int(value)
 
@@ -64,13 +60,23 @@ class Fields:
         """A whole number above 0, or None where it is absent or null."""
         return None if self.raw(*names) is None else self.number(*names)
 
+    def positive(self, name: str) -> float:
+        """A number of at least 0; 0 where it is absent."""
+        value = self.raw(name)
+        if value is None:
+            return 0.0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
+            self.problem(name, f"expected a number of at least 0, got {value!r}"[:200])
+            return 0.0
+        return float(value)
+
     def flag(self, name: str, default: bool = False) -> bool:
         """A true or false."""
         value = self.raw(name)
         if value is None:
             return default
         if not isinstance(value, bool):
-            self.problem(name, f"expected true or false, got {value!r}")
+            self.problem(name, f"expected true or false, got {value!r}"[:200])
             return default
         return value
 
@@ -82,9 +88,17 @@ class Fields:
         if isinstance(value, str):
             return [int(part) for part in value.split(",") if part.strip().isdigit()]
         if not isinstance(value, Sequence):
-            self.problem(name, f"expected a list, got {value!r}")
+            self.problem(name, f"expected a list, got {value!r}"[:200])
             return None
         return list(value)
+
+    def numbers(self, name: str) -> list[int] | None:
+        """A list of whole numbers, or None where it is absent."""
+        found = self.items(name)
+        if found is not None and not all(_whole(item) and 0 <= item <= _LARGEST for item in found):
+            self.problem(name, "expected a list of whole numbers")
+            return None
+        return None if found is None else [int(item) for item in found]
 
     def per_layer(self, name: str, layers: int) -> list[Any] | None:
         """A list with one entry a layer, or None where it is absent."""
@@ -94,13 +108,19 @@ class Fields:
             return None
         return found
 
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """Our `_suanli` block; empty where there is none."""
+        block = self.config.get("_suanli")
+        return block if isinstance(block, Mapping) else {}
+
     def nested(self, name: str) -> Fields:
         """The fields of an object inside, sharing the list of problems."""
         if name in self._nested:
             return self._nested[name]
         value = self.raw(name)
         if value is not None and not isinstance(value, Mapping):
-            self.problem(name, f"expected an object, got {value!r}")
+            self.problem(name, f"expected an object, got {value!r}"[:200])
             value = None
         inner = Fields(value or {}, f"{self.place} {name}", self.problems)
         self._nested[name] = inner
@@ -111,3 +131,10 @@ class Fields:
         own = [name for name in self.config if name not in self._used and name not in SILENT]
         inner = [f"{place}.{name}" for place, fields in self._nested.items() for name in fields.unknown()]
         return tuple(sorted({*own, *inner}))
+
+
+def _whole(value: object) -> bool:
+    """Whether a JSON value is a finite whole number; true and false are not."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or value.is_integer()

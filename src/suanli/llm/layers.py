@@ -4,7 +4,7 @@ layers."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from suanli.llm import feedforward, mixers, states
 from suanli.llm.architectures import Traits
@@ -22,7 +22,7 @@ _MOST_LAYERS = 100_000
 
 def layer_number(fields: Fields) -> int:
     """Layers of the main model [1]."""
-    blocks = fields.raw("layers_block_type") or fields.raw("hybrid_override_pattern")
+    blocks = _listed(fields, "layers_block_type", "hybrid_override_pattern")
     layers = fields.number(
         "num_hidden_layers", "n_layer", "num_layers", default=len(blocks) if blocks else None
     )
@@ -87,10 +87,11 @@ def _mixer_keys(fields: Fields, traits: Traits, layers: int) -> list[Key]:
     if traits.mixer == "mfa":
         return [("mfa", 0)] * layers
     if traits.mixer == "csa":
-        ratios = fields.per_layer("compress_ratios", layers) or [0] * layers
+        fields.per_layer("compress_ratios", layers)
+        ratios = (fields.numbers("compress_ratios") or []) + [0] * layers
         return [("csa", ratio) for ratio in ratios[:layers]]
     if traits.mixer == "kimi_linear":
-        full = fields.nested("linear_attn_config").items("full_attn_layers") or []
+        full = fields.nested("linear_attn_config").numbers("full_attn_layers") or []
         return [("mla", 0) if layer + 1 in full else ("kda", 0) for layer in range(layers)]
     if traits.mixer == "qwen_hybrid" and fields.raw("layer_types") is None:
         every = fields.number("full_attention_interval", default=4)
@@ -173,26 +174,38 @@ def nemotron_blocks(fields: Fields, traits: Traits, names: str, letters: str) ->
         "mlp": (NONE, ("dense", 0)),
     }
     blocks |= {"M": blocks["mamba"], "*": blocks["attention"], "E": blocks["moe"], "-": blocks["mlp"]}
-    listed = fields.raw(names) or fields.raw(letters)
-    if listed is None:
+    listed = _listed(fields, names, letters)
+    if not listed:
         fields.problem(letters, "missing; it says which layer is Mamba, attention or FFN")
         return []
-    wrong = sorted({str(kind) for kind in listed if kind not in blocks})
+    wrong = sorted({kind for kind in listed if kind not in blocks})
     if wrong:
         fields.problem(letters, f"no such block {', '.join(wrong)}; known: {' '.join(blocks)}")
     return [blocks[kind] for kind in listed if kind in blocks]
+
+
+def _listed(fields: Fields, names: str, letters: str) -> list[str]:
+    """Block kinds from a list of names, or letter by letter from a string."""
+    pattern = fields.raw(letters)
+    if fields.raw(names) is None and isinstance(pattern, str):
+        return list(pattern)
+    return [str(kind) for kind in fields.items(names) or fields.items(letters) or ()]
 
 
 def _nas_keys(fields: Fields, layers: int) -> list[tuple[Key, Key]]:
     """Keys of NVIDIA's pruned Llamas: each layer has its own key-value heads and FFN width, or none."""
     hidden, heads = fields.number("hidden_size"), fields.number("num_attention_heads")
     keys: list[tuple[Key, Key]] = []
-    for block in (fields.per_layer("block_configs", layers) or [])[:layers]:
-        attention, ffn = block.get("attention", {}), block.get("ffn", {})
-        group = attention.get("n_heads_in_group")
-        mixer: Key = ("heads", heads // group) if group and not attention.get("no_op") else NONE
-        width = -(-int(2 * (ffn.get("ffn_mult") or 0) * hidden / 3) // 256) * 256
-        keys.append((mixer, ("dense", width) if width and not ffn.get("no_op") else NONE))
+    for number, config in enumerate((fields.per_layer("block_configs", layers) or [])[:layers]):
+        block = Fields(
+            config if isinstance(config, Mapping) else {}, f"block_configs[{number}]", fields.problems
+        )
+        attention, ffn = block.nested("attention"), block.nested("ffn")
+        group = None if attention.flag("no_op") else attention.optional("n_heads_in_group")
+        mixer: Key = ("heads", max(heads // group, 1)) if group else NONE
+        multiple = 0.0 if ffn.flag("no_op") else ffn.positive("ffn_mult")
+        width = -(-int(2 * multiple * hidden / 3) // 256) * 256
+        keys.append((mixer, ("dense", width) if width else NONE))
     if not keys:
         fields.problem("block_configs", "missing; it gives heads and width of each layer")
     return keys

@@ -53,7 +53,7 @@ def _named(outer: Fields, field: str, name: str, base: WeightDtypes) -> Dtype:
 def _own(outer: Fields, base: WeightDtypes) -> WeightDtypes:
     """Our block: one name for the whole checkpoint, or {"experts": ..., "attention": ..., "ffn": ..., "rest":
     ...}."""
-    native = (outer.config.get("_suanli") or {}).get("weights_dtype_native")
+    native = outer.own.get("weights_dtype_native")
     if native is None:
         return base
     place = "_suanli.weights_dtype_native"

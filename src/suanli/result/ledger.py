@@ -70,18 +70,29 @@ class Ledger:
         return samples
 
     def derive(
-        self, name: str, samples: Samples | float, *, formula: str = "", inputs: tuple[str, ...] = ()
+        self,
+        name: str,
+        samples: Samples | float,
+        *,
+        formula: str = "",
+        inputs: tuple[str, ...] = (),
+        missing: str = "not a number for these inputs",
     ) -> None:
-        """Record a derived metric; formula and inputs come from metrics.csv unless given here."""
+        """Record a derived metric; formula and inputs come from metrics.csv unless given here.
+
+        Where the nominal value is not a number, it is unavailable for the reason that an input is, else `missing`.
+        """
         metric = metrics()[name]
         nominal, low, high = band(samples)
-        if np.isnan(nominal):
-            self.unavailable(name, "not a number for these inputs")
-            return
         names = inputs or metric.inputs
         used = tuple(
             key.rstrip("?") for key in names if not key.endswith("?") or key.rstrip("?") in self._values
         )
+        if np.isnan(nominal):
+            unknown = [self._values[key] for key in used if key in self._values]
+            reasons = [value.reason for value in unknown if value.basis == "unavailable"]
+            self.unavailable(name, reasons[0] if reasons else missing)
+            return
         text = formula or metric.formula
         self._put(Value(name, nominal, metric.unit, low, high, "derived", text, used), samples)
 

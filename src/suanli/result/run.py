@@ -51,7 +51,9 @@ class Result:
     def hash(self) -> str:
         """Hash of all inputs: scenario, the catalogue rows that were used, and the version."""
         rows = [
-            (v.name, v.value, v.low, v.high, v.origin) for v in self.values.values() if v.basis == "catalogue"
+            (v.name, v.value, v.text, v.low, v.high, v.origin)
+            for v in self.values.values()
+            if v.basis == "catalogue"
         ]
         text = json.dumps([self.version, self.scenario, rows], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -105,7 +105,7 @@ def _table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> 
     plain = {
         key: value for key, value in data.items() if not isinstance(value, Mapping) and value is not None
     }
-    if path and plain:
+    if path and (plain or not data):
         lines.append(f"\n[{'.'.join(map(_key, path))}]")
     lines.extend(f"{_key(key)} = {_scalar(value)}" for key, value in plain.items())
     for key, value in data.items():

@@ -1,10 +1,22 @@
-"""Checks of a scenario against the catalogue: unknown ids and layouts that cannot be, all at once."""
+"""Checks of a scenario against the catalogue: names that stand for nothing, all at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from suanli.catalog import Catalog
-from suanli.errors import ScenarioError, SuanliError
+from suanli.errors import InputError, ScenarioError, UnknownIdError, close_matches
 from suanli.scenario.schema import Scenario
+
+Problem = tuple[tuple[str, ...], str]
+
+_TABLES = {
+    ("serving", "chip"): "chips",
+    ("serving", "system"): "systems",
+    ("network", "switch"): "switches",
+    ("site", "id"): "sites",
+}
 
 
 def check(scenario: Scenario, catalog: Catalog) -> None:
@@ -17,63 +29,82 @@ def check(scenario: Scenario, catalog: Catalog) -> None:
     Raises:
         ScenarioError: every problem, one line each.
     """
-    named = [
-        ("serving.chip", "chips", scenario.serving.chip),
-        ("serving.system", "systems", scenario.serving.system),
-        ("network.switch", "switches", scenario.network.switch),
-        ("network.link", "links", scenario.network.link),
-        ("site.id", "sites", scenario.site.id),
-    ]
-    problems = [
-        line for field, table, name in named if name and (line := _unknown(catalog, field, table, name))
-    ]
-    try:
-        catalog.model(scenario.llm.id)
-    except SuanliError as error:
-        problems.append(f"llm.id: {error}")
-    problems += [line for line in (_power(scenario), _cooling(scenario), _figures(scenario)) if line]
+    problems = catalogue_problems(scenario.model_dump(exclude_none=True), catalog)
     if problems:
-        raise ScenarioError(problems)
+        raise ScenarioError([f"{'.'.join(path)}: {problem}" for path, problem in problems])
 
 
-def _unknown(catalog: Catalog, field: str, table: str, name: str) -> str:
-    try:
-        catalog.resolve(table, name)
-    except SuanliError as error:
-        return f"{field}: {error}"
-    return ""
+def catalogue_problems(data: Mapping[str, Any], catalog: Catalog) -> list[Problem]:
+    """Return the fields of scenario data that name what does not exist, with what is wrong.
+
+    Args:
+        data: nested tables as read from TOML; whatever else may be wrong with them, names are checked.
+        catalog: the catalogue with the user's overlays.
+
+    Raises:
+        InputError: a file of an overlay cannot be read.
+    """
+    found: list[Problem] = []
+
+    def look(path: tuple[str, ...], find: Callable[[str], object]) -> None:
+        name = _field(data, path)
+        if not isinstance(name, str):
+            return  # the schema says what is wrong with it
+        try:
+            find(name)
+        except UnknownIdError as error:
+            found.append((path, str(error)))
+
+    for path, table in _TABLES.items():
+        look(path, lambda name, table=table: catalog.resolve(table, name))  # type: ignore[misc]
+    look(("network", "link"), lambda names: [catalog.resolve("links", n.strip()) for n in names.split(";")])
+    look(("llm", "id"), catalog.model)
+    look(("power", "chain"), _chain)
+    look(("cooling", "system"), _cooling)
+    return found + _redundancy(data) + _figures(data)
 
 
-def _power(scenario: Scenario) -> str:
-    from suanli.power import find_chain, with_redundancy
-
-    try:
-        chain = find_chain(scenario.power.chain)
-        if scenario.power.redundancy:
-            with_redundancy(chain, scenario.power.redundancy)
-    except SuanliError as error:
-        return f"power: {error}"
-    return ""
+def _field(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = data
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
-def _cooling(scenario: Scenario) -> str:
+def _chain(name: str) -> object:
+    from suanli.power import find_chain
+
+    return find_chain(name)
+
+
+def _cooling(name: str) -> object:
     from suanli.cooling import find_design
 
+    return find_design(name)
+
+
+def _redundancy(data: Mapping[str, Any]) -> list[Problem]:
+    from suanli.power import CHAINS, with_redundancy
+
+    path = ("power", "redundancy")
+    scheme = _field(data, path)
+    if not isinstance(scheme, str):
+        return []
     try:
-        find_design(scenario.cooling.system)
-    except SuanliError as error:
-        return f"cooling.system: {error}"
-    return ""
+        with_redundancy(next(iter(CHAINS.values())), scheme)
+    except InputError as error:
+        return [(path, str(error))]
+    return []
 
 
-def _figures(scenario: Scenario) -> str:
-    from suanli.errors import close_matches
+def _figures(data: Mapping[str, Any]) -> list[Problem]:
     from suanli.result.metrics import metrics
 
-    for name in scenario.published.figures if scenario.published else ():
+    figures = _field(data, ("published", "figures"))
+    found: list[Problem] = []
+    for name in figures if isinstance(figures, Mapping) else ():
         if name not in metrics():
             near = close_matches(name, metrics(), 1)
-            return f"published.figures.{name}: no such metric." + (
-                f' Did you mean "{near[0]}"?' if near else ""
-            )
-    return ""
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            found.append((("published", "figures", name), f"no such metric.{hint}"))
+    return found

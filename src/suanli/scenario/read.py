@@ -10,28 +10,38 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from suanli.catalog import Catalog
 from suanli.errors import InputError, ScenarioError, close_matches
+from suanli.scenario.checks import catalogue_problems
 from suanli.scenario.schema import Scenario
 
 _Origins = dict[tuple[str, ...], str]
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+def load(path: str | Path, overrides: Sequence[str] = (), catalog: Catalog | None = None) -> Scenario:
     """Read a scenario file, its parents (`extends`) and `a.b=value` overrides.
 
     Args:
         path: a TOML file.
         overrides: what `--set` gives, "serving.chip=nvidia-h200-sxm".
+        catalog: where given, names of chips, models, sites ... are looked up in it too.
 
     Raises:
         ScenarioError: every problem of the file, one line each with file, line and field.
     """
-    data, origins = _read(Path(path), ())
-    return parse(data, overrides, origins=origins, place=Path(path).name)
+    data, origins = _read(Path(path))
+    return parse(data, overrides, origins=origins, place=Path(path).name, catalog=catalog)
 
 
-def load_variants(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Scenario]:
+def load_variants(
+    path: str | Path, overrides: Sequence[str] = (), catalog: Catalog | None = None
+) -> dict[str, Scenario]:
     """Read a scenario with its `[variants.NAME]` tables, each laid over the base; without any, the base alone.
+
+    Args:
+        path: a TOML file.
+        overrides: what `--set` gives; they apply to every variant.
+        catalog: where given, names of chips, models, sites ... are looked up in it too.
 
     Returns:
         {name: scenario}; the name of a lone scenario is its own.
@@ -39,9 +49,9 @@ def load_variants(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
     Raises:
         ScenarioError: every problem of the file and of its variants.
     """
-    data, origins = _read(Path(path), ())
+    data, origins = _read(Path(path))
     place = Path(path).name
-    base = parse(data, overrides, origins=origins, place=place)
+    base = parse(data, overrides, origins=origins, place=place, catalog=catalog)
     if not base.variants:
         return {base.name: base}
     trunk = {key: value for key, value in data.items() if key != "variants"}
@@ -50,7 +60,7 @@ def load_variants(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
     for name, over in base.variants.items():
         moved = origins | {key[2:]: line for key, line in origins.items() if key[:2] == ("variants", name)}
         try:
-            found[name] = parse(_merge(trunk, over), overrides, origins=moved, place=place)
+            found[name] = parse(_merge(trunk, over), overrides, origins=moved, place=place, catalog=catalog)
         except ScenarioError as error:
             problems += [f"variant {name}: {problem}" for problem in error.problems]
     if problems:
@@ -64,6 +74,7 @@ def parse(
     *,
     origins: Mapping[tuple[str, ...], str] | None = None,
     place: str = "scenario",
+    catalog: Catalog | None = None,
 ) -> Scenario:
     """Check scenario data (as read from TOML) and return the scenario.
 
@@ -72,6 +83,7 @@ def parse(
         overrides: "a.b=value" items, applied last.
         origins: "file:line" of each key path, for messages.
         place: what to print where a key has no known line.
+        catalog: where given, names of chips, models, sites ... are looked up in it too.
 
     Raises:
         ScenarioError: every problem at once.
@@ -83,20 +95,24 @@ def parse(
         scenario = Scenario.model_validate(merged)
     except ValidationError as error:
         problems += [_line(issue, known, place) for issue in error.errors()]
+    if catalog is not None:
+        found = catalogue_problems(merged, catalog)
+        problems += [f"{_where(path, known, place)}: {problem}" for path, problem in found]
     if problems:
         raise ScenarioError(problems)
     return scenario
 
 
-def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], _Origins]:
+def _read(path: Path, seen: tuple[Path, ...] = (), place: str = "") -> tuple[dict[str, Any], _Origins]:
     if path.resolve() in seen:
-        raise ScenarioError([f"{path.name}: extends itself through {' -> '.join(p.name for p in seen)}"])
+        circle = " -> ".join(p.name for p in (*seen, path))
+        raise ScenarioError([f"{place}a circle: {circle}; take the line out of one of them"])
     if not path.is_file():
         near = close_matches(
             path.name, [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
         )
         hint = f" Close: {', '.join(near)}." if near else ""
-        raise InputError(f"{path}: no such scenario file.{hint}")
+        raise InputError(f"{place}{path}: no such scenario file.{hint}")
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
@@ -113,7 +129,10 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], _Origins]
     parent = data.pop("extends", None)
     if parent is None:
         return data, origins
-    base, base_origins = _read(path.parent / str(parent), (*seen, path.resolve()))
+    place = f"{origins.get(('extends',), path.name)} extends: "
+    if not isinstance(parent, str):
+        raise ScenarioError([f"{place}expected a file name, got {parent!r}"])
+    base, base_origins = _read(path.parent / parent, (*seen, path.resolve()), place)
     # What was published for the parent's case was not published for this one.
     base.pop("published", None)
     return _merge(base, data), base_origins | origins
@@ -171,10 +190,13 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
 
 def _line(issue: Any, origins: Mapping[tuple[str, ...], str], place: str) -> str:
     path = tuple(str(part) for part in issue["loc"])
+    return f"{_where(path, origins, place)}: {_explain(issue, path)}"
+
+
+def _where(path: tuple[str, ...], origins: Mapping[tuple[str, ...], str], place: str) -> str:
     where = next((origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins), place)
     field = ".".join(path)
-    prefix = where if where == f"--set {field}" else f"{where} {field}" if field else where
-    return f"{prefix}: {_explain(issue, path)}"
+    return where if where == f"--set {field}" else f"{where} {field}" if field else where
 
 
 def _explain(issue: Any, path: tuple[str, ...]) -> str:
@@ -184,8 +206,12 @@ def _explain(issue: Any, path: tuple[str, ...]) -> str:
         return "no such field." + (
             f' Did you mean "{near[0]}"?' if near else f" Known: {', '.join(_fields(path[:-1]))}"
         )
-    if kind == "missing":
-        return "missing; it has no default"
+    if kind in ("missing", "model_type", "dict_type"):
+        return (
+            "missing; it has no default"
+            if kind == "missing"
+            else f"expected a table of fields, got {given!r}"
+        )
     if kind in ("value_error", "assertion_error"):
         return str(issue["ctx"]["error"])
     if kind == "literal_error":

@@ -69,6 +69,14 @@ class Demand(Section):
     def _lengths(self) -> Demand:
         if self.mean_context_tokens is None and self.mean_input_tokens is None:
             raise ValueError("give mean_context_tokens (mean KV length while decoding) or mean_input_tokens")
+        ratio = self.output_tokens_per_day / self.input_tokens_per_day
+        prompt = self.mean_input_tokens or (self.mean_context_tokens or 0.0) / (1.0 + 0.5 * ratio)
+        answer = self.mean_output_tokens
+        if answer is not None and abs(answer / (prompt * ratio) - 1.0) > 0.01:
+            raise ValueError(
+                f"mean_output_tokens = {answer:g} contradicts the totals of the day, which make the mean answer "
+                f"{prompt * ratio:.4g} tokens; leave it out or mend the totals"
+            )
         return self
 
 

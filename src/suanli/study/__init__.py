@@ -1,0 +1,1 @@
+"""Studies over many evaluations: comparison of runs, calibration on measured data."""

@@ -17,6 +17,7 @@ from suanli.hardware.attention import (
 from suanli.hardware.formats import number_format
 from suanli.study.calibrate.chips import operator_chip
 from suanli.study.calibrate.fit import Model, Parameter
+from suanli.study.calibrate.gemm import rate
 from suanli.study.calibrate.samples import Samples
 from suanli.study.calibrate.tables import Columns, Table, combinations, part, read, tables, take
 
@@ -67,7 +68,7 @@ _DECODE = (
     Parameter("attention_decode.overlap", 1.5, 0.1, 6.0),
     Parameter("attention_decode.piece_s", 2e-6, 0.0, 15e-6),
     Parameter("attention_decode.group_exponent", 0.1, 0.0, 1.0),
-    Parameter("attention_decode.processor_bytes_per_s", 40e9, 5e9, 150e9),
+    Parameter("attention_decode.stream_share", 1.2, 0.5, 4.0),
     Parameter("attention_decode.chunk_tokens", 256.0, 32.0, 2048.0),
     Parameter("attention_decode.l2_share", 0.7, 0.1, 2.0),
     Parameter("attention_decode.l2_gain", 2.0, 0.0, 15.0),
@@ -127,6 +128,7 @@ PREFILL = Model(
     _PREFILL,
     predict_prefill,
     ({"attention_prefill.packed": 0.0}, {"attention_prefill.packed": 1.0}),
+    rate=rate,
 )
 
 
@@ -155,7 +157,8 @@ def _groups(
     if (table.framework, table.version) in BROKEN:
         return
     columns = {"window_size": np.zeros(columns["latency"].size)} | columns
-    columns["kernel_source"] = np.array([KERNELS.get(name, name) for name in columns["kernel_source"]], dtype=object)
+    kernels = [KERNELS.get(str(name), str(name)) for name in columns["kernel_source"].tolist()]
+    columns["kernel_source"] = np.array(kernels, dtype=object)
     for (kernel, dtype), index in combinations(columns, ("kernel_source", form)):
         rows = take(columns, index)
         shape = {
@@ -178,4 +181,5 @@ def _groups(
             machine=operator_chip(table.chip.id),
             source=table.source,
             fixed=given,
+            weight=float(index.size),
         )

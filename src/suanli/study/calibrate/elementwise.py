@@ -57,13 +57,14 @@ def samples(folder: Path) -> Iterator[Samples]:
                 chip=chip,
                 family=family,
                 dtype="*",
-                framework="vllm",
+                framework="*",
                 kernel=operator,
                 shape={"bytes": moved},
                 time_s=times,
                 machine=operator_chip(chip),
                 source=f"vidur compute/{name}",
                 fixed={},
+                weight=float(times.size),
             )
 
 
@@ -75,7 +76,9 @@ def moved_bytes(operator: str, row: Mapping[str, str]) -> float:
     values = {
         "norm": 2.0 * width,
         "rope": 2.0 * width * (1.0 + kv_heads / heads) / ranks,
-        "activation": (3.0 if row["use_gated_mlp"] == "True" else 2.0) * float(row["n_expanded_embd"]) / ranks,
+        "activation": (3.0 if row["use_gated_mlp"] == "True" else 2.0)
+        * float(row["n_expanded_embd"])
+        / ranks,
         "residual": 3.0 * width,
         "embedding": 2.0 * width,
     }

@@ -48,7 +48,9 @@ def _predict(samples: Samples, values: Mapping[str, float]) -> Array:
     s = samples.shape
     coefficients = ExchangeCoefficients(**part(values, samples.operator))
     link = samples.machine.link_bytes_per_s
-    return calibrated_s(s["bytes"], s["wire"], 1.0 if link is None else link, coefficients, s.get("processors", 0.0))
+    return calibrated_s(
+        s["bytes"], s["wire"], 1.0 if link is None else link, coefficients, s.get("processors", 0.0)
+    )
 
 
 def model(operator: str, processors: bool = False) -> Model:
@@ -69,7 +71,7 @@ def _start(
 ) -> dict[str, float]:
     """Two regimes through the fastest time and the best bandwidth of the data."""
     link = samples.machine.link_bytes_per_s
-    rate = samples.shape["wire"] / samples.time_s / (1.0 if link is None else link)
+    rate = samples.shape["wire"] / samples.time_s / np.asarray(1.0 if link is None else link, dtype=float)
     fastest, best = float(samples.time_s.min()), float(rate.max())
     values = {
         "alpha_s": fastest,
@@ -129,7 +131,13 @@ _EVERY = (
 
 
 def _group(
-    table: Table, operator: str, framework: str, kernel: str, time_s: Array, scale_out: bool = False, **shape: Array
+    table: Table,
+    operator: str,
+    framework: str,
+    kernel: str,
+    time_s: Array,
+    scale_out: bool = False,
+    **shape: Array,
 ) -> Samples:
     machine = operator_chip(table.chip.id)
     if scale_out:
@@ -146,6 +154,7 @@ def _group(
         machine=machine,
         source=table.source,
         fixed={},
+        weight=float(time_s.size),
     )
 
 
@@ -230,7 +239,13 @@ def _framework_exchange(table: Table, columns: Columns) -> Iterator[Samples]:
         size = message_bytes(rows["num_tokens"], rows["hidden_size"], copies, width)
         time = rows["latency"].astype(float) * 1e-6
         kernel = f"nodes1_{dtype}" if dtype != "default" else "nodes1"
-        yield _group(table, f"expert_{phase}", f"{table.framework}_{backend}", kernel, time, bytes=size, wire=size)
+        yield _group(
+            table, f"expert_{phase}", _named(table.framework, backend), kernel, time, bytes=size, wire=size
+        )
+
+
+def _named(framework: str, backend: str) -> str:
+    return backend if backend.startswith(framework) else f"{framework}_{backend}"
 
 
 def _nvlink_exchange(table: Table, columns: Columns) -> Iterator[Samples]:

@@ -38,6 +38,7 @@ class Model:
         predict: time of rows [s] from {parameter: value}; must accept pooled rows.
         variants: choices of coefficients that are not continuous (which kernel design); the best fitting one wins.
         starts: starting values from the data, several where the law has several regimes; the best fit wins.
+        rate: peak of one processor on each row, for chips of the same design with another rate [FLOP/s].
         logarithmic: search in the logarithm of the coefficients, for laws whose terms span decades.
     """
 
@@ -46,6 +47,7 @@ class Model:
     predict: Callable[[Samples, Mapping[str, float]], Array]
     variants: tuple[Mapping[str, float], ...] = ({},)
     starts: Callable[[Samples], Sequence[Mapping[str, float]]] | None = None
+    rate: Callable[[Samples], Array] | None = None
     logarithmic: bool = False
 
 
@@ -125,7 +127,12 @@ def _fit_from(
         return np.asarray(np.log(model.predict(used, values)) - target)
 
     found = least_squares(
-        residual, scale.position(first), bounds=(0.0, 1.0), loss="soft_l1", f_scale=_OUTLIER, max_nfev=_EVALUATIONS
+        residual,
+        scale.position(first),
+        bounds=(0.0, 1.0),
+        loss="soft_l1",
+        f_scale=_OUTLIER,
+        max_nfev=_EVALUATIONS,
     )
     values = given | dict(zip(names, scale.values(found.x).tolist(), strict=True))
     errors: dict[str, float | None] = dict.fromkeys(values)
@@ -156,4 +163,6 @@ def summary(errors: Array) -> Errors:
     if errors.size == 0:
         return Errors(float("nan"), float("nan"), float("nan"), 0)
     size = np.abs(errors)
-    return Errors(float(np.median(size)), float(np.quantile(size, 0.9)), float(np.median(errors)), errors.size)
+    return Errors(
+        float(np.median(size)), float(np.quantile(size, 0.9)), float(np.median(errors)), errors.size
+    )

@@ -55,10 +55,17 @@ def predict(samples: Samples, values: Mapping[str, float]) -> Array:
     time = gemm_time_s(m, n, k, form, samples.machine, gemm, weight_copies=WEIGHT_COPIES)
     if not form.quantised:
         return time
-    return time + quantise_time_s(m, k, form, samples.machine, QuantiseCoefficients(**part(values, "quantise")))
+    return time + quantise_time_s(
+        m, k, form, samples.machine, QuantiseCoefficients(**part(values, "quantise"))
+    )
 
 
-MODEL = Model("gemm", _GEMM, predict)
+def rate(samples: Samples) -> Array:
+    """Peak of one processor in the rows' format [FLOP/s]."""
+    return np.asarray(samples.machine.peak(samples.dtype) / samples.machine.processors)
+
+
+MODEL = Model("gemm", _GEMM, predict, rate=rate)
 
 
 def samples(folder: Path) -> Iterator[Samples]:
@@ -83,6 +90,7 @@ def samples(folder: Path) -> Iterator[Samples]:
                 machine=operator_chip(table.chip.id),
                 source=table.source,
                 fixed=_given(dtype, table.chip.family),
+                weight=float(index.size),
             )
     yield from latest.values()
 

@@ -26,7 +26,7 @@ _DECODE = (
     Parameter("mla_decode.launch_s", 8e-6, 1e-6, 40e-6),
     Parameter("mla_decode.depth_s", 0.5e-6, 0.0, 5e-6),
     Parameter("mla_decode.memory_efficiency", 0.8, 0.1, 1.0),
-    Parameter("mla_decode.compute_efficiency", 0.5, 0.02, 1.0),
+    Parameter("mla_decode.compute_efficiency", 0.5, 0.02, 0.8),
     Parameter("mla_decode.overlap", 1.5, 0.05, 6.0),
     Parameter("mla_decode.piece_s", 2e-6, 0.0, 60e-6),
     Parameter("mla_decode.chunk_tokens", 128.0, 8.0, 4096.0),
@@ -50,7 +50,9 @@ def predict_decode(samples: Samples, values: Mapping[str, float]) -> Array:
     """Time of MLA decode rows as the benchmark loop runs them [s]."""
     s = samples.shape
     found = MlaDecodeCoefficients(**part(values, "mla_decode"))
-    return mla_decode_time_s(s["batch"], s["context"], s["heads"], samples.dtype, samples.machine, found, warm=True)
+    return mla_decode_time_s(
+        s["batch"], s["context"], s["heads"], samples.dtype, samples.machine, found, warm=True
+    )
 
 
 def predict_prefill(samples: Samples, values: Mapping[str, float]) -> Array:
@@ -60,11 +62,23 @@ def predict_prefill(samples: Samples, values: Mapping[str, float]) -> Array:
     return mla_prefill_time_s(s["batch"], s["context"], s["heads"], samples.machine, found, warm=True)
 
 
+def bf16_rate(samples: Samples) -> Array:
+    """BF16 peak of one processor, at which prefill computes whatever the cache holds [FLOP/s]."""
+    return np.asarray(samples.machine.peak("bf16") / samples.machine.processors)
+
+
 DECODE = Model(
-    "mla_decode", _DECODE, predict_decode, tuple({"mla_decode.head_block": size} for size in (16.0, 64.0, 128.0))
+    "mla_decode",
+    _DECODE,
+    predict_decode,
+    tuple({"mla_decode.head_block": size} for size in (16.0, 64.0, 128.0)),
 )
 PREFILL = Model(
-    "mla_prefill", _PREFILL, predict_prefill, tuple({"mla_prefill.absorbed": choice} for choice in (0.0, 1.0))
+    "mla_prefill",
+    _PREFILL,
+    predict_prefill,
+    tuple({"mla_prefill.absorbed": choice} for choice in (0.0, 1.0)),
+    rate=bf16_rate,
 )
 
 
@@ -101,4 +115,5 @@ def _groups(folder: Path, operator: str, file: str) -> Iterator[Samples]:
                 machine=operator_chip(table.chip.id),
                 source=table.source,
                 fixed={},
+                weight=float(index.size),
             )

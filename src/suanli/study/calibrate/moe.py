@@ -14,6 +14,7 @@ from suanli.hardware.formats import number_format
 from suanli.hardware.moe import TILE_ROWS, ExpertLoad, MoeCoefficients, balanced_load, moe_time_s
 from suanli.study.calibrate.chips import operator_chip
 from suanli.study.calibrate.fit import Model, Parameter
+from suanli.study.calibrate.gemm import rate
 from suanli.study.calibrate.samples import Samples
 from suanli.study.calibrate.tables import Columns, Table, combinations, part, read, tables, take
 
@@ -72,7 +73,7 @@ def predict(samples: Samples, values: Mapping[str, float]) -> Array:
     )
 
 
-MODEL = Model("moe", _PARAMETERS, predict)
+MODEL = Model("moe", _PARAMETERS, predict, rate=rate)
 
 
 def kernel_family(name: str, dtype: str) -> str:
@@ -85,11 +86,13 @@ def kernel_family(name: str, dtype: str) -> str:
 
 def samples(folder: Path) -> Iterator[Samples]:
     """Yield expert groups, the latest version of each (chip, framework, format, kernel)."""
-    latest: dict[tuple[str, str, str, str], tuple[Table, Columns]] = {}
+    latest: dict[tuple[str, str, str, str], tuple[Table, Columns, int]] = {}
+    newest: dict[tuple[str, str], str] = {}
     for table in tables(folder, "moe", "moe_perf.parquet"):
-        for (dtype, kernel), rows in _groups(table, read(table.path, _COLUMNS)).items():
-            latest[table.chip.id, table.framework, dtype, kernel] = (table, rows)
-    for (chip, framework, dtype, kernel), (table, rows) in latest.items():
+        newest[table.chip.id, table.framework] = table.version
+        for (dtype, kernel), (rows, count) in _groups(table, read(table.path, _COLUMNS)).items():
+            latest[table.chip.id, table.framework, dtype, kernel] = (table, rows, count)
+    for (chip, framework, dtype, kernel), (table, rows, count) in latest.items():
         yield Samples(
             operator="moe",
             chip=chip,
@@ -102,10 +105,11 @@ def samples(folder: Path) -> Iterator[Samples]:
             machine=operator_chip(chip),
             source=table.source,
             fixed={},
+            weight=count * (1.0 if newest[chip, framework] == table.version else 0.5),
         )
 
 
-def _groups(table: Table, columns: Columns) -> dict[tuple[str, str], Columns]:
+def _groups(table: Table, columns: Columns) -> dict[tuple[str, str], tuple[Columns, int]]:
     members: dict[tuple[str, str], list[NDArray[np.intp]]] = {}
     for (source, form), index in combinations(columns, ("kernel_source", "moe_dtype")):
         try:
@@ -117,9 +121,10 @@ def _groups(table: Table, columns: Columns) -> dict[tuple[str, str], Columns]:
     found = {}
     for names, parts in members.items():
         index = np.concatenate(parts)
+        count = index.size
         if index.size > ROWS_KEPT:
             index = np.random.default_rng(3).permutation(index)[:ROWS_KEPT]
-        found[names] = take(columns, np.sort(index))
+        found[names] = (take(columns, np.sort(index)), count)
     return found
 
 

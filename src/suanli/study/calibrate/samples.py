@@ -33,6 +33,7 @@ class Samples:
         machine: the chip, or one value per row after pooling.
         source: where the rows come from.
         fixed: {parameter: value} that the fit takes as given.
+        weight: rows that the source holds, older versions at half: which of several kernels is the main one.
     """
 
     operator: str
@@ -46,6 +47,7 @@ class Samples:
     machine: OperatorChip
     source: str
     fixed: Mapping[str, float]
+    weight: float = 0.0
 
     def __len__(self) -> int:
         return int(self.time_s.size)
@@ -67,7 +69,7 @@ class Samples:
         return self.where(np.sort(index))
 
     def halves(self) -> tuple[Samples, Samples]:
-        """Split by a hash of the shape alone: the fit half and the judged half; a shape is on one side on every chip."""
+        """Split by a hash of the shape into the fit half and the judged half; a shape is on one side on every chip."""
         if FOLD in self.shape:
             return self.where(self.shape[FOLD] == 0), self.where(self.shape[FOLD] == 1)
         even = shape_hash(self.shape) % 2 == 0
@@ -117,6 +119,7 @@ def pool(parts: Sequence[Samples], rows: int, seed: int = 0) -> Samples:
         machine=_join([part.machine for part in thin], sizes),
         source="; ".join(dict.fromkeys(part.source for part in parts)),
         fixed=dict(thin[0].fixed),
+        weight=sum(part.weight for part in parts),
     )
 
 
@@ -131,7 +134,9 @@ def _join(machines: Sequence[OperatorChip], sizes: Sequence[int]) -> OperatorChi
         return np.concatenate([_spread(value, size) for value, size in zip(values, sizes, strict=True)])
 
     return OperatorChip(
-        peak_flop_per_s={n: column([machine.peak_flop_per_s[n] for machine in machines]) for n in sorted(names)},
+        peak_flop_per_s={
+            n: column([machine.peak_flop_per_s[n] for machine in machines]) for n in sorted(names)
+        },
         memory_bandwidth_bytes_per_s=column([machine.memory_bandwidth_bytes_per_s for machine in machines]),
         sm_count=column([machine.processors for machine in machines]),
         l2_bytes=column([machine.l2_bytes for machine in machines]),

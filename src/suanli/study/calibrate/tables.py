@@ -40,7 +40,9 @@ def kernel_folder(data: Path) -> Path:
     for folder in (data / "kernels" / "aic", data / "aic", data):
         if any((folder / chip.folder).is_dir() for chip in PROFILED):
             return folder
-    raise NoDataError(f"{data}: no kernels/aic/<system> folder. Give the data folder: suanli calibrate --data DIR")
+    raise NoDataError(
+        f"{data}: no kernels/aic/<system> folder. Give the data folder: suanli calibrate --data DIR"
+    )
 
 
 def tables(folder: Path, kind: str, file: str) -> Iterator[Table]:
@@ -65,7 +67,9 @@ def read(path: Path, columns: Sequence[str]) -> Columns:
     return {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
 
 
-def combinations(columns: Columns, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], NDArray[np.intp]]]:
+def combinations(
+    columns: Columns, names: Sequence[str]
+) -> Iterator[tuple[tuple[str, ...], NDArray[np.intp]]]:
     """Yield every combination of text columns that occurs, with the indices of its rows."""
     codes = np.zeros(columns[names[0]].size, dtype=np.int64)
     levels: list[NDArray[Any]] = []
@@ -84,7 +88,9 @@ def combinations(columns: Columns, names: Sequence[str]) -> Iterator[tuple[tuple
 def _coded(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the distinct texts and the code of each row; dictionaries beat sorting on long names."""
     codes: dict[Any, int] = {}
-    code = np.fromiter((codes.setdefault(value, len(codes)) for value in values), dtype=np.int64, count=values.size)
+    code = np.fromiter(
+        (codes.setdefault(value, len(codes)) for value in values), dtype=np.int64, count=values.size
+    )
     return np.array(list(codes), dtype=object), code
 
 

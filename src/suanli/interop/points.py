@@ -1,0 +1,243 @@
+"""Batches of deployment points: a CSV file in, the same file with answers out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suanli.errors import InputError, close_matches
+from suanli.study.deployment.request import PHASES, QUANTITIES, Answer, Request
+
+COLUMNS = (
+    "id",
+    "model",
+    "chip",
+    "n_chips",
+    "tp",
+    "pp",
+    "dp",
+    "ep",
+    "weights_dtype",
+    "kv_dtype",
+    "framework",
+    "phase",
+    "isl",
+    "osl",
+    "concurrency",
+)
+REQUIRED = ("model", "chip")
+ANSWER_COLUMNS = (
+    "status",
+    "reason",
+    *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
+    "basis",
+)
+_WHOLE = ("n_chips", "tp", "pp", "dp", "ep")
+_LENGTHS = ("isl", "osl", "concurrency")
+
+
+@dataclass(frozen=True, slots=True)
+class PointRow:
+    """One row of a points file: its line, its fields as text, and either the question or what is wrong with it."""
+
+    line: int
+    fields: tuple[str, ...]
+    request: Request | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A points file: header, rows, and remarks on the header for the user."""
+
+    header: tuple[str, ...]
+    rows: tuple[PointRow, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def read_points(path: str | Path) -> Points:
+    """Read a points file. Columns may stand in any order; columns that are not ours pass through to the output.
+
+    A field that is empty means choose or default. A row that cannot be read becomes a row with a problem; only a file
+    that cannot be read at all raises.
+
+    Args:
+        path: the CSV file, UTF-8.
+
+    Raises:
+        InputError: no such file, not UTF-8 text, no header, `model` or `chip` missing, a column twice; all at once.
+    """
+    name = str(path)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror})") from None
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = tuple(field.strip() for field in next(reader, ()))
+        problems, remarks = _check_header(header, name)
+        if problems:
+            raise InputError("\n".join(problems))
+        rows = tuple(_row(fields, header, reader.line_num, name) for fields in reader if any(map(str.strip, fields)))
+    except csv.Error as error:
+        raise InputError(f"{name}:{reader.line_num} not CSV: {error}") from None
+    return Points(header, rows, tuple(remarks))
+
+
+def _check_header(header: Sequence[str], name: str) -> tuple[list[str], list[str]]:
+    if not header:
+        return [f"{name}: empty; the first line must name the columns: {','.join(COLUMNS)}"], []
+    missing = [column for column in REQUIRED if column not in header]
+    problems = [f"{name}:1 column {column} is missing{_near(column, header)}" for column in missing]
+    if len(missing) == len(REQUIRED):
+        problems.append(f"{name}:1 the columns are {','.join(COLUMNS)}, separated by commas")
+    twice = sorted({column for column in header if column and list(header).count(column) > 1})
+    problems += [f"{name}:1 column {column} is there twice" for column in twice]
+    remarks = []
+    for column in header:
+        close = close_matches(column, COLUMNS, 1) if column not in COLUMNS else []
+        if close and close[0] not in header:
+            remarks.append(f'{name}:1 column {column} is passed through unread. Did you mean "{close[0]}"?')
+        if column in ANSWER_COLUMNS:
+            remarks.append(f"{name}:1 column {column} is replaced by ours")
+    return problems, remarks
+
+
+def _near(column: str, header: Sequence[str]) -> str:
+    close = close_matches(column, [name for name in header if name], 1)
+    return f'; is "{close[0]}" meant?' if close else ""
+
+
+def _row(fields: Sequence[str], header: Sequence[str], line: int, name: str) -> PointRow:
+    padded = tuple(fields[: len(header)]) + ("",) * (len(header) - len(fields))
+    if len(fields) != len(header):
+        return PointRow(line, padded, None, f"line {line}: {len(fields)} fields, the header has {len(header)}")
+    request, problems = request_of(dict(zip(header, padded, strict=True)))
+    return PointRow(line, padded, request, f"line {line}: {'; '.join(problems)}" if problems else "")
+
+
+def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
+    """Read the fields of one point. Returns the question, or None and every problem with it.
+
+    Args:
+        fields: {column: text}; columns that are absent count as empty.
+    """
+    texts = {column: fields.get(column, "").strip() for column in COLUMNS}
+    problems = [f"{column} is empty" for column in REQUIRED if not texts[column]]
+    numbers: dict[str, float] = {}
+    for column in (*_WHOLE, *_LENGTHS):
+        if texts[column]:
+            value, problem = _number(column, texts[column])
+            if problem:
+                problems.append(problem)
+            else:
+                numbers[column] = value
+    phase = texts["phase"].lower() or "mixed"
+    if phase not in PHASES:
+        problems.append(f'phase "{texts["phase"]}" is none of {", ".join(PHASES)}')
+    if problems:
+        return None, problems
+    return Request(
+        model=texts["model"],
+        chip=texts["chip"],
+        **{column: int(numbers[column]) for column in _WHOLE if column in numbers},  # type: ignore[arg-type]
+        **{column: numbers[column] for column in _LENGTHS if column in numbers},  # type: ignore[arg-type]
+        weights_dtype=texts["weights_dtype"] or None,
+        kv_dtype=texts["kv_dtype"] or None,
+        framework=texts["framework"] or "*",
+        phase=phase,
+    ), []
+
+
+def _number(column: str, text: str) -> tuple[float, str]:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0, f'{column} "{text}" is not a number'
+    if not math.isfinite(value):
+        return 0.0, f"{column} {text} is not finite"
+    if column in _WHOLE and (value != int(value) or value < 1):
+        return 0.0, f"{column} must be a whole number of at least 1, got {text}"
+    if column in ("isl", "osl") and value < 1:
+        return 0.0, f"{column} must be at least 1 token, got {text}"
+    if column == "concurrency" and value <= 0:
+        return 0.0, f"concurrency must be above 0, got {text}"
+    return value, ""
+
+
+def answer_rows(
+    points: Points, answer: Callable[[Request], Answer], tick: Callable[[int], None] | None = None
+) -> Iterable[tuple[PointRow, Answer]]:
+    """Yield every row with its answer; a row that could not be read is "unsupported" with the reason.
+
+    Args:
+        points: the rows.
+        answer: solves one question and never raises for a bad one.
+        tick: called with the number of rows done, after each.
+    """
+    for done, row in enumerate(points.rows, start=1):
+        yield row, Answer("unsupported", row.problem) if row.request is None else answer(row.request)
+        if tick is not None:
+            tick(done)
+
+
+def write_answers(path: str | Path, points: Points, answers: Iterable[tuple[PointRow, Answer]]) -> dict[str, int]:
+    """Write the rows with their answers, in one move: the file is complete or as it was before.
+
+    Args:
+        path: the CSV file to write.
+        points: the file that was read.
+        answers: its rows with their answers.
+
+    Returns:
+        {status: rows}.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    target = Path(path)
+    kept = [at for at, column in enumerate(points.header) if column not in ANSWER_COLUMNS]
+    counts: dict[str, int] = {}
+    scratch = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="", dir=target.parent, prefix=f".{target.name}-", delete=False
+        ) as file:
+            scratch = file.name
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*(points.header[at] for at in kept), *ANSWER_COLUMNS])
+            for row, answer in answers:
+                counts[answer.status] = counts.get(answer.status, 0) + 1
+                writer.writerow([*(row.fields[at] for at in kept), *answer_fields(answer)])
+        _publish(Path(scratch), target)
+    except OSError as error:
+        raise InputError(f"-o {target}: cannot be written ({error.strerror})") from None
+    finally:
+        if scratch:
+            Path(scratch).unlink(missing_ok=True)
+    return counts
+
+
+def _publish(scratch: Path, target: Path) -> None:
+    """Give the finished file the permissions that a plain new file has, and its name."""
+    mask = os.umask(0)
+    os.umask(mask)
+    scratch.chmod(0o666 & ~mask)
+    scratch.replace(target)
+
+
+def answer_fields(answer: Answer) -> list[str]:
+    """Return an answer as the texts of ANSWER_COLUMNS; what is not known is empty, never 0."""
+    texts = [answer.status, answer.reason]
+    for name in QUANTITIES:
+        found = answer.quantities.get(name)
+        texts += ["", "", ""] if found is None else [f"{n:.6g}" for n in (found.value, found.low, found.high)]
+    return [*texts, answer.basis]

@@ -1,0 +1,101 @@
+"""An accelerator as the estimate needs it: operators' view, memory, links, domain, power; built from plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from suanli.errors import NoDataError
+from suanli.hardware.coefficients import OperatorChip
+
+# PCIe Gen4 x16, one direction: the link between chips that have no scale-up network.
+HOST_LINK_BYTES_PER_S = 32e9
+# 400 Gbit/s a chip: the usual scale-out port of an accelerator whose network is not on record.
+NETWORK_BYTES_PER_S = 50e9
+_PEAKS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp6", "fp4", "int8", "int4")
+# Architecture families with measured kernels, by the start of the catalogue id; the longest match wins.
+_FAMILIES = {
+    "nvidia-a100": "ampere",
+    "nvidia-a800": "ampere",
+    "nvidia-a30": "ampere",
+    "nvidia-h": "hopper",
+    "nvidia-gh200": "hopper",
+    "nvidia-b": "blackwell",
+    "nvidia-gb": "blackwell",
+    "nvidia-gb10": "",
+    # Boards with graphics memory run the kernels that were measured on the L40S.
+    "nvidia-l": "ada",
+    "nvidia-rtx": "ada",
+    "nvidia-a10": "ada",
+    "nvidia-a40": "ada",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """A chip with everything that a deployment on it needs.
+
+    Attributes:
+        id: catalogue id.
+        family: architecture family of the calibration table; "" for a family without measured kernels.
+        operators: peaks, bandwidth, processors and links as operators see them.
+        memory_bytes: device memory [byte].
+        domain: chips that the scale-up network joins [1].
+        tdp_w: thermal design power [W]; None where unknown.
+    """
+
+    id: str
+    family: str
+    operators: OperatorChip
+    memory_bytes: float
+    domain: int
+    tdp_w: float | None = None
+
+
+def chip_family(chip: str) -> str:
+    """Return the architecture family of a catalogue id, "" where no chip of its family was measured."""
+    found = [start for start in _FAMILIES if chip.startswith(start)]
+    return _FAMILIES[max(found, key=len)] if found else ""
+
+
+def accelerator(chip: str, facts: Mapping[str, float], family: str | None = None) -> Accelerator:
+    """Build an accelerator from the numbers of its datasheet.
+
+    Args:
+        chip: catalogue id or any name.
+        facts: {parameter: value in SI} with the catalogue's names: peak_bf16 ... [FLOP/s], memory_capacity [byte],
+            memory_bandwidth [byte/s], sm_count [1], l2_cache [byte], scale_up_bandwidth_per_direction [byte/s],
+            scale_up_domain [1], scale_out_bandwidth [byte/s], tdp [W]. Only the first three are needed.
+        family: architecture family; from the id where None.
+
+    Returns:
+        The accelerator; without a scale-up network its chips talk over PCIe, without a known port over 400 Gbit/s.
+
+    Raises:
+        NoDataError: no peak of 16 bits or more, no memory or no bandwidth.
+    """
+    peaks = {name: facts[f"peak_{name}"] for name in _PEAKS if f"peak_{name}" in facts}
+    missing = [name for name in ("memory_capacity", "memory_bandwidth") if name not in facts]
+    if not {"bf16", "fp16", "fp32"} & set(peaks):
+        missing.append("peak_bf16")
+    if missing:
+        raise NoDataError(f"{chip}: the catalogue lacks {', '.join(missing)}; add them with --catalog DIR")
+    if "bf16" not in peaks and "fp16" not in peaks:
+        peaks["fp16"] = peaks["fp32"]
+    link = facts.get("scale_up_bandwidth_per_direction")
+    operators = OperatorChip(
+        peak_flop_per_s=peaks,
+        memory_bandwidth_bytes_per_s=facts["memory_bandwidth"],
+        sm_count=facts.get("sm_count"),
+        l2_bytes=facts.get("l2_cache", 0.0),
+        link_bytes_per_s=HOST_LINK_BYTES_PER_S if link is None else link,
+        network_bytes_per_s=facts.get("scale_out_bandwidth", NETWORK_BYTES_PER_S),
+    )
+    return Accelerator(
+        id=chip,
+        family=chip_family(chip) if family is None else family,
+        operators=operators,
+        memory_bytes=facts["memory_capacity"],
+        domain=max(int(facts.get("scale_up_domain", 1.0)), 1),
+        tdp_w=facts.get("tdp"),
+    )

@@ -1,0 +1,89 @@
+"""KV blocks of a replica: what a request holds, what the next decode steps need, how long they can go on."""
+
+from __future__ import annotations
+
+import math
+
+from suanli.serving.sim import columns as c
+from suanli.serving.sim.state import State
+
+
+def blocks_for(s: State, p: int, tokens: float) -> float:
+    """KV blocks that hold `tokens` tokens; part of a block counts only where sequences advance by fractions."""
+    size = s.pi[p, c.BLOCK]
+    if s.pf[p, c.ADVANCE] != 1.0:
+        return float(tokens / size)
+    return float((int(tokens) + size - 1) // size)
+
+
+def gained(s: State, p: int, r: int) -> float:
+    """Tokens that a decoding request gained since it joined."""
+    return float(s.pf[p, c.ADVANCE] * (s.pi[p, c.STEP] - s.ri[r, c.JOINED]))
+
+
+def held(s: State, p: int, r: int) -> float:
+    """KV blocks that a running request holds outside the shared prefix."""
+    tokens = float(s.ri[r, c.DONE] + s.ri[r, c.TODO])
+    if s.ri[r, c.STATUS] == c.DECODING:
+        tokens = s.ri[r, c.DONE] + gained(s, p, r)
+    elif s.ri[r, c.STATUS] == c.TRANSFERRING:
+        tokens = float(s.ri[r, c.DONE])
+    return blocks_for(s, p, tokens) - s.ri[r, c.SHARED]
+
+
+def growth(s: State, p: int, steps: int) -> float:
+    """KV blocks that the next `steps` decode steps of replica p take."""
+    batch, size = s.pi[p, c.BATCH], s.pi[p, c.BLOCK]
+    if s.pf[p, c.ADVANCE] != 1.0:
+        return float(steps * batch * s.pf[p, c.ADVANCE] / size)
+    base, step = s.gi[c.PHASE_AT], s.pi[p, c.STEP]
+    need = (steps // size) * batch
+    for i in range(steps % size):
+        need += s.work[p, base + (step + i) % size]
+    return float(need)
+
+
+def room_steps(s: State, p: int, free: float, wanted: int) -> int:
+    """The most decode steps, up to `wanted`, that `free` KV blocks allow."""
+    batch, size = s.pi[p, c.BATCH], s.pi[p, c.BLOCK]
+    if (wanted // size + 1) * batch <= free:
+        return wanted
+    if s.pf[p, c.ADVANCE] != 1.0:
+        return min(wanted, int(math.floor(free / (batch * s.pf[p, c.ADVANCE] / size))))
+    whole = int(free) // batch
+    steps = whole * size
+    left = free - whole * batch
+    base, step = s.gi[c.PHASE_AT], s.pi[p, c.STEP]
+    while steps < wanted:
+        left -= s.work[p, base + (step + steps) % size]
+        if left < 0:
+            break
+        steps += 1
+    return int(min(steps, wanted))
+
+
+def use(s: State, p: int, blocks: float) -> None:
+    """Take KV blocks (or give them back, below zero) and note the peak."""
+    s.pf[p, c.USED] += blocks
+    s.pf[p, c.PEAK_USED] = max(s.pf[p, c.PEAK_USED], s.pf[p, c.USED])
+
+
+def join(s: State, p: int, r: int) -> None:
+    """Put a request whose KV is there into the decode batch; its next token comes with the next decode step."""
+    from_step, advance = s.pi[p, c.STEP], s.pf[p, c.ADVANCE]
+    s.ri[r, c.STATUS] = c.DECODING
+    s.ri[r, c.JOINED] = from_step
+    s.ri[r, c.CHUNK] = 0
+    s.ri[r, c.TODO] = from_step + int(math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance))
+    s.pf[p, c.CONTEXT] += s.ri[r, c.DONE] + 1
+    size = s.pi[p, c.BLOCK]
+    s.work[p, s.gi[c.PHASE_AT] + (from_step - s.ri[r, c.DONE]) % size] += 1
+    s.work[p, s.gi[c.JOIN_AT] + s.pi[p, c.JOINERS]] = r
+    s.pi[p, c.JOINERS] += 1
+
+
+def leave(s: State, p: int, r: int) -> None:
+    """Take a request out of the sums of the decode batch (the finish heap is the caller's)."""
+    s.pf[p, c.CONTEXT] -= s.ri[r, c.DONE] + 1 + gained(s, p, r)
+    size = s.pi[p, c.BLOCK]
+    s.work[p, s.gi[c.PHASE_AT] + (s.ri[r, c.JOINED] - s.ri[r, c.DONE]) % size] -= 1

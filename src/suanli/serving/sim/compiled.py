@@ -1,0 +1,78 @@
+"""Compile the event loop with numba, once per machine; the source functions stay plain Python."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+import types
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from suanli.serving.sim.state import State
+
+# Callees before callers.
+_MODULES = ("table", "prefix", "queues", "blocks", "steps", "place", "record", "pools", "outages", "step", "loop")
+
+
+Run = Callable[[State, int], bool]
+
+
+@lru_cache(maxsize=4)
+def compiled_run() -> Run:
+    """Return the compiled event loop.
+
+    Every function of the loop's modules is cloned into one namespace, where callees are their compiled selves; the
+    modules themselves keep the functions that run uncompiled. Machine code is kept in the user's cache folder under
+    a hash of the sources, so it is right after an update and where the package itself cannot be written to.
+    """
+    import numba
+
+    sources = [importlib.import_module(f"suanli.serving.sim.{name}") for name in _MODULES]
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder(_digest(sources, numba.__version__)))
+    try:
+        return _compile(sources, numba)
+    finally:
+        numba.config.CACHE_DIR = previous
+
+
+def cache_folder(digest: str) -> Path:
+    """Return the folder for machine code: $SUANLI_CACHE, else the platform's place for caches of a user."""
+    given = os.environ.get("SUANLI_CACHE")
+    if given:
+        return Path(given) / "numba" / digest
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return root / "suanli" / "numba" / digest
+
+
+def _digest(sources: list[types.ModuleType], version: str) -> str:
+    found = hashlib.sha256(version.encode())
+    for module in [*sources, importlib.import_module("suanli.serving.sim.columns")]:
+        found.update(Path(str(module.__file__)).read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _compile(sources: list[types.ModuleType], numba: Any) -> Run:
+    space: dict[str, Any] = {}
+    inner = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nogil": True}
+    for module in sources:
+        space.update({k: v for k, v in vars(module).items() if not isinstance(v, types.FunctionType)})
+    for module in sources:
+        for name, value in vars(module).items():
+            if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
+                outer = name == "run"
+                options = {"error_model": "numpy", "nogil": True, "cache": True} if outer else inner
+                clone = types.FunctionType(value.__code__, space, name)
+                clone.__module__ = module.__name__
+                space[name] = numba.njit(**options)(clone)
+    run: Run = space["run"]
+    return run

@@ -1,0 +1,158 @@
+"""Requests gain and lose their place on a replica: admission, preemption, release."""
+
+from __future__ import annotations
+
+import math
+
+from suanli.serving.sim import columns as c
+from suanli.serving.sim.blocks import blocks_for, gained, held, join, leave, use
+from suanli.serving.sim.prefix import evict, found, give_up, take
+from suanli.serving.sim.queues import (
+    event_push,
+    finish_remove,
+    finish_sift,
+    run_push,
+    run_remove,
+    wait_first,
+    wait_push,
+    wait_remove,
+)
+from suanli.serving.sim.state import State
+
+
+def end(s: State, r: int, t: float, status: int) -> None:
+    """End a request, and let the one that follows it arrive."""
+    s.ri[r, c.STATUS] = status
+    s.rf[r, c.FINISHED] = t
+    s.gi[c.OPEN] -= 1
+    after = s.ri[r, c.FOLLOW]
+    if after >= 0:
+        s.rf[after, c.ARRIVED] = t + s.rf[after, c.DELAY]
+        event_push(s, s.rf[after, c.ARRIVED], after)
+
+
+def release(s: State, p: int, r: int) -> None:
+    """Free the KV of a running request and take it off the running list."""
+    use(s, p, -held(s, p, r))
+    give_up(s, p, r)
+    run_remove(s, p, r)
+
+
+def decode_join(s: State, p: int, r: int) -> None:
+    """Put a request into the decode batch and the finish heap."""
+    join(s, p, r)
+    i = s.pi[p, c.BATCH]
+    s.pi[p, c.BATCH] = i + 1
+    s.work[p, i] = r
+    finish_sift(s, p, i)
+
+
+def preempt(s: State, p: int, r: int) -> None:
+    """Take a running request's place: its KV is dropped (and computed again later) or swapped to the host."""
+    swapped = 0
+    if s.ri[r, c.STATUS] == c.DECODING:
+        finish_remove(s, p, r)
+        leave(s, p, r)
+        if s.ri[r, c.JOINED] < s.pi[p, c.STEP]:
+            s.rf[r, c.LAST] = s.pf[p, c.LAST_DECODE]
+        grown = gained(s, p, r)
+        kept = int(math.floor(s.ri[r, c.DONE] + grown))
+        swapped = s.pi[p, c.SWAPS]
+        release(s, p, r)
+        s.ri[r, c.EMITTED] += int(math.floor(grown))
+        s.ri[r, c.DONE] = kept
+    else:
+        s.pi[p, c.PARTIAL] = -1
+        s.pi[p, c.AHEAD] -= s.ri[r, c.TODO]
+        release(s, p, r)
+    if swapped == 1:
+        s.ri[r, c.READY] = 1
+        s.ri[r, c.TODO] = 0
+        s.pf[p, c.EXTRA] += blocks_for(s, p, float(s.ri[r, c.DONE])) * s.pf[p, c.SWAP_S]
+    else:
+        reset(s, r)
+        s.pi[p, c.AHEAD] += s.ri[r, c.TODO]
+    s.ri[r, c.STATUS] = c.WAITING
+    s.ri[r, c.PREEMPTED] += 1
+    s.gi[c.PREEMPTIONS] += 1
+    wait_push(s, p, r)
+
+
+def reset(s: State, r: int) -> None:
+    """Let a request compute its prompt, and what it has emitted, from the start."""
+    s.ri[r, c.READY] = 0
+    s.ri[r, c.DONE] = 0
+    s.ri[r, c.CHUNK] = 0
+    s.ri[r, c.TODO] = s.ri[r, c.IN] + s.ri[r, c.EMITTED]
+
+
+def admit(s: State, p: int, t: float, free_tokens: int) -> int:
+    """Admit the first waiting request of replica p if it may run now.
+
+    Returns:
+        -1: it may not; 0: it was dropped, look again; 1: it decodes in this step; 2: it has a prompt to compute.
+    """
+    r = wait_first(s, p)
+    if r < 0 or s.pi[p, c.RUNNING] >= s.pi[p, c.SEATS] or free_tokens <= 0:
+        return -1
+    late = t - s.rf[r, c.ARRIVED] > s.gf[c.TIMEOUT]
+    if late and s.rf[r, c.SCHEDULED] < 0.0:
+        wait_remove(s, p, r)
+        s.pi[p, c.AHEAD] -= s.ri[r, c.TODO]
+        end(s, r, t, c.TIMED_OUT)
+        return 0
+    if s.ri[r, c.READY] > 0:
+        return _admit_ready(s, p, r, t, free_tokens)
+    found(s, p, r)
+    need = blocks_for(s, p, float(s.ri[r, c.TODO]))
+    taken = need - s.gi[c.HIT_SHARED] + s.gi[c.HIT_NEED]
+    if not _fits(s, p, taken):
+        return -1
+    wait_remove(s, p, r)
+    run_push(s, p, r)
+    s.gi[c.ADMITTED] = r
+    fresh = s.rf[r, c.SCHEDULED] < 0.0
+    _schedule(s, r, t)
+    s.ri[r, c.STATUS] = c.PREFILLING
+    whole = s.ri[r, c.TODO]
+    cached = take(s, p, r, t)
+    s.ri[r, c.DONE] = cached
+    s.ri[r, c.TODO] = whole - cached
+    s.pi[p, c.AHEAD] -= cached
+    if fresh:
+        s.ri[r, c.CACHED] = cached
+    use(s, p, need - s.ri[r, c.SHARED])
+    evict(s, p)
+    return 2
+
+
+def _fits(s: State, p: int, taken: float) -> bool:
+    spare = s.pf[p, c.RESERVE] if s.pi[p, c.RUNNING] > 0 else 0.0
+    return bool(s.pf[p, c.USED] + taken <= s.pf[p, c.CAPACITY] - spare)
+
+
+def _schedule(s: State, r: int, t: float) -> None:
+    if s.rf[r, c.SCHEDULED] < 0.0:
+        s.rf[r, c.SCHEDULED] = t
+
+
+def _admit_ready(s: State, p: int, r: int, t: float, free_tokens: int) -> int:
+    """Admit a request whose KV lies elsewhere: it decodes in this step already."""
+    if free_tokens < 1 + s.pi[p, c.DRAFTS]:
+        return -1
+    now = blocks_for(s, p, float(s.ri[r, c.DONE]))
+    after = blocks_for(s, p, s.ri[r, c.DONE] + s.pf[p, c.ADVANCE])
+    if not _fits(s, p, after):
+        return -1
+    wait_remove(s, p, r)
+    run_push(s, p, r)
+    _schedule(s, r, t)
+    if s.ri[r, c.READY] == 1:
+        s.pf[p, c.EXTRA] += now * s.pf[p, c.SWAP_S]
+    s.ri[r, c.READY] = 0
+    s.ri[r, c.REFS] = 0
+    s.ri[r, c.SHARED] = 0
+    use(s, p, now)
+    evict(s, p)
+    decode_join(s, p, r)
+    return 1

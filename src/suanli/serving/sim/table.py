@@ -1,0 +1,115 @@
+"""Hash table of (block, cache) and the lists in order of use behind the prefix caches."""
+
+from __future__ import annotations
+
+from suanli.serving.sim import columns as c
+from suanli.serving.sim.state import State
+
+_MULTIPLIER = 2654435761  # Knuth's multiplicative hash: 2**32 over the golden ratio
+
+
+def slot_of(s: State, key: int) -> int:
+    """The slot where a key would be if no other key had taken it."""
+    mixed = (key & 0xFFFFFFFF) * _MULTIPLIER + (key >> 32) * 40503
+    return int(((mixed >> 15) ^ mixed) & (s.ch.shape[0] - 1))
+
+
+def key_of(s: State, block: int, cache: int) -> int:
+    """One number for a block in a cache; 0 means an empty slot."""
+    return int(block * s.cf.shape[0] + cache + 1)
+
+
+def find(s: State, block: int, cache: int) -> int:
+    """Node of a block in a cache, or -1."""
+    key = key_of(s, block, cache)
+    mask = s.ch.shape[0] - 1
+    i = slot_of(s, key)
+    while s.ch[i, 0] != 0:
+        if s.ch[i, 0] == key:
+            return int(s.ch[i, 1])
+        i = (i + 1) & mask
+    return -1
+
+
+def store(s: State, block: int, cache: int, size: int) -> int:
+    """Make a node for a block in a cache; it is on no list yet."""
+    node = s.gi[c.FREE_NODE]
+    s.gi[c.FREE_NODE] = s.cn[node, c.N_NEXT]
+    s.cn[node, c.N_BLOCK] = block
+    s.cn[node, c.N_CACHE] = cache
+    s.cn[node, c.N_REFS] = 0
+    s.cn[node, c.N_USES] = 0
+    s.cn[node, c.N_SIZE] = size
+    key = key_of(s, block, cache)
+    mask = s.ch.shape[0] - 1
+    i = slot_of(s, key)
+    while s.ch[i, 0] != 0:
+        i = (i + 1) & mask
+    s.ch[i, 0] = key
+    s.ch[i, 1] = node
+    return int(node)
+
+
+def drop(s: State, node: int) -> None:
+    """Forget a node that is on no list; slots behind it move up, so that searches stay short."""
+    key = key_of(s, s.cn[node, c.N_BLOCK], s.cn[node, c.N_CACHE])
+    mask = s.ch.shape[0] - 1
+    i = slot_of(s, key)
+    while s.ch[i, 0] != key:
+        i = (i + 1) & mask
+    j = i
+    while True:
+        j = (j + 1) & mask
+        if s.ch[j, 0] == 0:
+            break
+        home = slot_of(s, s.ch[j, 0])
+        if ((j - home) & mask) >= ((j - i) & mask):
+            s.ch[i, 0] = s.ch[j, 0]
+            s.ch[i, 1] = s.ch[j, 1]
+            i = j
+    s.ch[i, 0] = 0
+    s.cn[node, c.N_NEXT] = s.gi[c.FREE_NODE]
+    s.gi[c.FREE_NODE] = node
+
+
+def list_of(s: State, node: int) -> int:
+    """The list of a node: one a cache and class of use."""
+    kinds = s.gi[c.FREQUENCIES]
+    return int(s.cn[node, c.N_CACHE] * kinds + min(s.cn[node, c.N_USES], kinds - 1))
+
+
+def link(s: State, node: int) -> None:
+    """Put a node at the recent end of its list."""
+    k = list_of(s, node)
+    tail = s.cl[k, 1]
+    s.cn[node, c.N_PREV] = tail
+    s.cn[node, c.N_NEXT] = -1
+    if tail < 0:
+        s.cl[k, 0] = node
+    else:
+        s.cn[tail, c.N_NEXT] = node
+    s.cl[k, 1] = node
+
+
+def unlink(s: State, node: int) -> None:
+    """Take a node off its list."""
+    k = list_of(s, node)
+    before, after = s.cn[node, c.N_PREV], s.cn[node, c.N_NEXT]
+    if before < 0:
+        s.cl[k, 0] = after
+    else:
+        s.cn[before, c.N_NEXT] = after
+    if after < 0:
+        s.cl[k, 1] = before
+    else:
+        s.cn[after, c.N_PREV] = before
+
+
+def oldest(s: State, cache: int) -> int:
+    """The node of a cache that goes first: least often used, then least recently; -1 where it is empty."""
+    kinds = s.gi[c.FREQUENCIES]
+    for k in range(kinds):
+        node = s.cl[cache * kinds + k, 0]
+        if node >= 0:
+            return int(node)
+    return -1

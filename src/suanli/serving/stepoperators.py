@@ -1,0 +1,197 @@
+"""Time of the operators of a step other than attention, on a grid of tokens: products, experts, exchanges, the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.hardware.elementwise import ElementwiseCoefficients, elementwise_time_s
+from suanli.hardware.formats import number_format
+from suanli.hardware.gemm import (
+    GemmCoefficients,
+    QuantiseCoefficients,
+    gemm_bytes,
+    gemm_time_s,
+    quantise_time_s,
+)
+from suanli.hardware.moe import MoeCoefficients, expected_load, expert_bytes, hottest_rank, moe_time_s
+from suanli.llm import Elementwise, Gemm, GroupedGemm, Model, Placed, Sharding
+from suanli.serving.kernels import Kernels
+from suanli.serving.precision import Precision
+
+Array = NDArray[np.float64]
+
+# Engines quantise activations inside the norm or activation before the product, not in a kernel of its own.
+FUSED_QUANTISE = QuantiseCoefficients()
+# Kernels of the elementwise operators whose work the expert kernels include.
+_INSIDE_EXPERTS = ("permute", "expert_activation", "unpermute")
+# Popularity of experts: lognormal with this sigma. Reproduces the measured ratio of hottest to mean expert load of
+# 1.5 to 3 for DeepSeek-V3 and Qwen3 without balancing (DeepSeek EPLB README; arXiv 2505.09343, section 4).
+EXPERT_SIGMA = 0.7
+
+
+@dataclass(slots=True)
+class Part:
+    """One operator on the grid, all its layers together.
+
+    Attributes:
+        name: what it is.
+        time_s: time [s].
+        flops: operations [FLOP].
+        bytes: memory traffic [byte].
+        wire_bytes: bytes sent over links [byte].
+        exchange: whether it is an exchange of tokens between experts, which may overlap with computing.
+    """
+
+    name: str
+    time_s: Array
+    flops: Array
+    bytes: Array
+    wire_bytes: Array
+    exchange: bool = False
+
+
+@dataclass(slots=True)
+class Parts:
+    """Operators of a step on a grid, collected by name."""
+
+    size: int
+    found: dict[str, Part] = field(default_factory=dict)
+
+    def add(
+        self,
+        name: str,
+        time_s: Array,
+        flops: Array | float = 0.0,
+        moved: Array | float = 0.0,
+        wire: Array | float = 0.0,
+        exchange: bool = False,
+    ) -> None:
+        """Add an operator's time and work to the part of that name."""
+        zero = np.zeros(self.size)
+        part = self.found.get(name)
+        if part is None:
+            part = self.found[name] = Part(name, zero, zero, zero, zero, exchange)
+        part.time_s = part.time_s + time_s
+        part.flops = part.flops + flops
+        part.bytes = part.bytes + moved
+        part.wire_bytes = part.wire_bytes + wire
+
+
+def product_format(gemm: Gemm, precision: Precision) -> str:
+    """Number format that a dense product runs in."""
+    forms = {"attention": precision.attention, "ffn": precision.ffn, "embedding": precision.head}
+    return forms.get(gemm.part, _wide(precision))
+
+
+def _wide(precision: Precision) -> str:
+    return "bf16" if number_format(precision.head).quantised else precision.head
+
+
+def add_products(
+    parts: Parts, gemms: Sequence[tuple[int, Gemm]], precision: Precision, kernels: Kernels
+) -> None:
+    """Add dense products: one call of the time law per number format.
+
+    Args:
+        parts: where they go.
+        gemms: (count, product), rows on the grid or one number.
+        precision: formats.
+        kernels: coefficients.
+    """
+    by_form: dict[str, list[tuple[int, Gemm]]] = {}
+    for count, gemm in gemms:
+        by_form.setdefault(product_format(gemm, precision), []).append((count, gemm))
+    chip = kernels.chip.operators
+    for form, members in by_form.items():
+        m = np.stack([np.broadcast_to(gemm.m, (parts.size,)) for _, gemm in members])
+        n = np.array([[float(gemm.n * gemm.copies)] for _, gemm in members])
+        k = np.array([[float(gemm.k)] for _, gemm in members])
+        time = gemm_time_s(m, n, k, form, chip, kernels.get("gemm", GemmCoefficients, form))
+        time = np.where(m > 0.0, time + quantise_time_s(m, k, form, chip, FUSED_QUANTISE), 0.0)
+        moved = np.where(m > 0.0, gemm_bytes(m, n, k, form), 0.0)
+        for row, (count, gemm) in enumerate(members):
+            parts.add(gemm.name, count * time[row], count * gemm.flops, count * moved[row])
+
+
+def add_elementwise(
+    parts: Parts, operators: Sequence[tuple[int, Elementwise]], precision: Precision, kernels: Kernels
+) -> None:
+    """Add operators that only move data; those inside the expert kernels are left out."""
+    coefficients = kernels.get("elementwise", ElementwiseCoefficients, kernel="*")
+    for count, operator in operators:
+        if operator.name in _INSIDE_EXPERTS:
+            continue
+        values = operator.rows * (operator.read_values + operator.written_values)
+        moved = 2.0 * values + operator.weight_bytes(precision.weights)
+        time = elementwise_time_s(moved, kernels.chip.operators, coefficients)
+        parts.add(operator.name, count * np.where(operator.rows > 0.0, time, 0.0), 0.0, count * moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """How tokens spread over experts.
+
+    Attributes:
+        sigma: sigma of the lognormal popularity of experts [1].
+        imbalance: load of the hottest rank over the mean; None to compute it from sigma [1].
+        redundant: redundant experts per rank, which even out the load [1].
+    """
+
+    sigma: float = EXPERT_SIGMA
+    imbalance: float | None = None
+    redundant: int = 0
+
+
+def add_experts(
+    parts: Parts,
+    placed: Sequence[Placed],
+    model: Model,
+    sharding: Sharding,
+    tokens: Array,
+    routing: Routing,
+    precision: Precision,
+    kernels: Kernels,
+) -> None:
+    """Add the routed experts: the hottest rank decides, the fastest of the framework's kernels is taken.
+
+    Args:
+        parts: where they go.
+        placed: operators of the step; grouped products come in pairs, up and down.
+        model: the model.
+        sharding: layout of the stage.
+        tokens: tokens of the step over all chips of the stage, on the grid [token].
+        routing: popularity of experts.
+        precision: formats.
+        kernels: coefficients.
+    """
+    pairs = [p for p in placed if isinstance(p.operator, GroupedGemm)]
+    if not pairs:
+        return
+    form, chip = precision.experts, kernels.chip.operators
+    held = model.experts_per_layer
+    hot = routing.imbalance
+    imbalance = np.asarray(hottest_rank(tokens, model.top_k, held, sharding.ep, routing.sigma) if hot is None else hot)
+    load = expected_load(tokens, model.top_k, held, sharding.ep, routing.sigma, imbalance)
+    # With attention groups that gather all tokens, every rank routes the tokens of all groups.
+    entering = tokens if sharding.ep == 1 or sharding.dp_attention == 1 else tokens / sharding.dp_attention
+    names = kernels.names("moe", form) or ["*"]
+    for up, down in zip(pairs[::2], pairs[1::2], strict=True):
+        first, second = up.operator, down.operator
+        if not (isinstance(first, GroupedGemm) and isinstance(second, GroupedGemm)):
+            continue
+        hidden, inter = float(first.k), float(second.k)
+        gated = first.n > second.k
+        best: Array | None = None
+        for name in [name for name in names if "nongated" not in name] or ["*"]:
+            coefficients = kernels.get("moe", MoeCoefficients, form, name)
+            time = moe_time_s(load, entering, hidden, inter, form, chip, coefficients, gated)
+            best = time if best is None else np.minimum(best, time)
+        matrices = 3.0 if gated else 2.0
+        flops = 2.0 * matrices * hidden * inter * load.assignments
+        moved = load.experts * expert_bytes(hidden, inter, form, gated)
+        moved = moved + 2.0 * load.assignments * (2.0 * hidden + matrices * inter)
+        parts.add("experts", up.count * np.asarray(best), up.count * flops, up.count * moved)

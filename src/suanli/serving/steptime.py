@@ -1,0 +1,232 @@
+"""Step time of a layout as a table: everything but attention on a grid of tokens, attention as functions of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suanli.llm import Elementwise, Gemm, Model, Placed, decode_segment, step_operators
+from suanli.serving.framework import model_kind
+from suanli.serving.kernels import Coefficients, Kernels
+from suanli.serving.layout import Placement
+from suanli.serving.precision import Precision
+from suanli.serving.accelerator import Accelerator
+from suanli.serving.stepattention import AttentionTime
+from suanli.serving.stepexchange import Links, add_collectives
+from suanli.serving.stepoperators import Parts, Routing, add_elementwise, add_experts, add_products
+
+Array = NDArray[np.float64]
+
+# Tokens of a step, over all attention groups: dense where tiles and experts make steps, sparse where all is linear.
+GRID = np.array(
+    [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384]
+    + [448, 512, 576, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384, 32768, 131072],
+    dtype=float,
+)
+_HEAD = ("final_norm", "head", "sample")
+_LATENT = ("absorb_q", "absorb_v")
+
+
+@dataclass(frozen=True, slots=True)
+class StepTable:
+    """Times of one layout, before the framework's factors.
+
+    Attributes:
+        model: the model.
+        placement: the layout.
+        chip: the accelerator.
+        precision: formats.
+        attention: attention of the chip.
+        names: operators on the grid.
+        times_s: time of each, shape (operators, grid) [s].
+        head_s: head, final norm and sampling on the grid of logit rows [s].
+        exchange: which operators are exchanges between experts.
+        flops: of all of them together, on the grid [FLOP].
+        bytes: memory traffic, on the grid [byte].
+        wire_bytes: bytes over links, on the grid [byte].
+        basis: weakest basis of the coefficients.
+        error: relative error of one step's kernels, from their judged rows [1].
+        kernels: number of kernels of a step, for engines without graphs [1].
+    """
+
+    model: Model
+    placement: Placement
+    chip: Accelerator
+    precision: Precision
+    attention: AttentionTime
+    names: tuple[str, ...]
+    times_s: Array
+    head_s: Array
+    exchange: NDArray[np.bool_]
+    flops: Array
+    bytes: Array
+    wire_bytes: Array
+    basis: str
+    error: float
+    kernels: int
+
+    @property
+    def kind(self) -> str:
+        """Kind of model: "dense", "moe" or "mla"."""
+        return model_kind(self.model)
+
+    def rest_s(self, tokens: ArrayLike) -> Array:
+        """Time of everything but attention and head [s].
+
+        Args:
+            tokens: tokens of the step over all attention groups [token].
+        """
+        return np.interp(tokens, GRID, self.times_s.sum(axis=0))
+
+    def exchange_s(self, tokens: ArrayLike) -> Array:
+        """The part of it that is exchange between experts [s]."""
+        return np.interp(tokens, GRID, self.times_s[self.exchange].sum(axis=0))
+
+    def logits_s(self, rows: ArrayLike) -> Array:
+        """Time of head and sampling [s].
+
+        Args:
+            rows: tokens that go through the head, over all attention groups [token].
+        """
+        return np.interp(rows, GRID, self.head_s)
+
+    def decode_attention_s(
+        self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
+    ) -> Array:
+        """Time of decode attention [s].
+
+        Args:
+            sequences: running sequences over all attention groups [1].
+            context: tokens of each [token].
+            query_tokens: new tokens of each [token].
+        """
+        return self.attention.decode_s(self._local(sequences), context, query_tokens)
+
+    def prefill_attention_s(self, sequences: ArrayLike, new: ArrayLike, cached: ArrayLike = 0.0) -> Array:
+        """Time of prefill attention [s].
+
+        Args:
+            sequences: prompts over all attention groups [1].
+            new: tokens of each to compute [token].
+            cached: tokens of each that are cached [token].
+        """
+        return self.attention.prefill_s(self._local(sequences), new, cached)
+
+    def _local(self, sequences: ArrayLike) -> Array:
+        return np.asarray(sequences, dtype=float) / self.placement.dp
+
+    def decode_step_s(
+        self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
+    ) -> Array:
+        """Kernel time of a decode step: rest + attention + head [s]."""
+        tokens = np.asarray(sequences, dtype=float) * query_tokens
+        core = self.decode_attention_s(sequences, context, query_tokens)
+        return np.asarray(self.rest_s(tokens) + core + self.logits_s(tokens))
+
+    def prefill_step_s(self, sequences: ArrayLike, new: ArrayLike, cached: ArrayLike = 0.0) -> Array:
+        """Kernel time of a step that computes prompts alone: rest + attention + head of one row each [s]."""
+        tokens = np.asarray(sequences, dtype=float) * new
+        core = self.prefill_attention_s(sequences, new, cached)
+        return np.asarray(self.rest_s(tokens) + core + self.logits_s(sequences))
+
+    def parts_s(self, tokens: float) -> dict[str, float]:
+        """Time of each operator but attention and head at one number of tokens [s]."""
+        index = int(np.clip(np.searchsorted(GRID, tokens, side="right") - 1, 0, GRID.size - 2))
+        share = (min(tokens, GRID[-1]) - GRID[index]) / (GRID[index + 1] - GRID[index])
+        values = self.times_s[:, index] * (1.0 - share) + self.times_s[:, index + 1] * share
+        return dict(zip(self.names, values.tolist(), strict=True))
+
+
+def step_table(
+    model: Model,
+    placement: Placement,
+    chip: Accelerator,
+    precision: Precision,
+    coefficients: Coefficients,
+    framework: str,
+    routing: Routing = Routing(),  # noqa: B008
+    prefill: bool = False,
+) -> StepTable:
+    """Build the table of a layout.
+
+    Args:
+        model: the model.
+        placement: the layout.
+        chip: the accelerator.
+        precision: formats.
+        coefficients: calibration rows.
+        framework: "vllm", "sglang", "trtllm" or "*".
+        routing: popularity of experts.
+        prefill: whether exchanges between experts are those of prefill (a pool of its own).
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: a layout that cannot be.
+        NoDataError: the calibration table lacks an operator.
+    """
+    kernels = Kernels(coefficients, chip, framework)
+    sharding = placement.sharding
+    placed = step_operators(model, (decode_segment(GRID, 1.0),), sharding)
+    parts = Parts(GRID.size)
+    head = Parts(GRID.size)
+    _split(parts, head, placed, precision, kernels)
+    add_experts(parts, placed, model, sharding, GRID, routing, precision, kernels)
+    add_collectives(parts, placed, model, sharding, Links(kernels, prefill), precision)
+    attention = AttentionTime(model, sharding, precision, kernels)
+    found = list(parts.found.values())
+    times = np.stack([part.time_s for part in found])
+    times[:, 0] = 0.0
+    over_head = sum((part.time_s for part in head.found.values()), start=np.zeros(GRID.size))
+    return StepTable(
+        model=model,
+        placement=placement,
+        chip=chip,
+        precision=precision,
+        attention=attention,
+        names=tuple(part.name for part in found),
+        times_s=times,
+        head_s=np.asarray(over_head),
+        exchange=np.array([part.exchange for part in found]),
+        flops=_sum([part.flops for part in found]),
+        bytes=_sum([part.bytes for part in found]),
+        wire_bytes=_sum([part.wire_bytes for part in found]),
+        basis=kernels.basis,
+        error=_error(kernels),
+        kernels=sum(one.count for one in placed),
+    )
+
+
+def _split(
+    parts: Parts, head: Parts, placed: tuple[Placed, ...], precision: Precision, kernels: Kernels
+) -> None:
+    """Products and elementwise operators of the layers, and those of the head."""
+    for target, wanted in ((parts, False), (head, True)):
+        chosen = [one for one in placed if (one.operator.name in _HEAD) == wanted]
+        gemms = [
+            (one.count, one.operator)
+            for one in chosen
+            if isinstance(one.operator, Gemm) and one.operator.name not in _LATENT
+        ]
+        add_products(target, gemms, precision, kernels)
+        moving = [
+            (one.count, one.operator)
+            for one in chosen
+            if isinstance(one.operator, Elementwise) and one.operator.name != "index_select"
+        ]
+        add_elementwise(target, moving, precision, kernels)
+
+
+def _sum(arrays: list[Array]) -> Array:
+    return np.asarray(np.sum(np.stack(arrays), axis=0))
+
+
+def _error(kernels: Kernels) -> float:
+    """Mean over operators of the median error of the sets in use [1]."""
+    errors = [
+        max(found.median_error for found in sets) for name, sets in kernels.used.items() if name != "elementwise"
+    ]
+    return float(np.mean(errors)) if errors else 0.5
