@@ -154,6 +154,9 @@ def _described(doc: str, name: str) -> str | None:
     return brackets[0] if brackets else None
 
 
+# Functions of money that hold for any unit of it: the docstring says "in the same unit".
+_MONEY = {"cash_flows", "costs", "amounts", "revenue", "cost"}
+
 # What a name must end in to carry a unit; a plain number ("1") needs no suffix.
 _SUFFIXES = {
     "s": ("_s",),
@@ -183,7 +186,7 @@ def test_layer_functions_state_units(module: str, node: ast.FunctionDef) -> None
         unit = _described(doc, name)
         assert unit is not None, f"{module}.{node.name}: argument {name} has no [unit] in its docstring"
         try:
-            units.unit(unit.split(" or ")[0])
+            units.unit(re.split(" or |, ", unit)[0])
         except UnitError as error:
             pytest.fail(f"{module}.{node.name}: {name}: {error}")
         endings = _SUFFIXES.get(unit)

@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
-TABLES = tuple(sorted(path.stem for path in DATA.glob("*.csv") if path.stem not in ("schema", "sources")))
+# Files beside the tables that hold no facts: the description of the tables, sources, and fitted coefficients.
+_NOT_TABLES = ("schema", "sources", "calibration", "frameworks", "power_model")
+TABLES = tuple(sorted(path.stem for path in DATA.glob("*.csv") if path.stem not in _NOT_TABLES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,8 +126,6 @@ def _models(catalog: Catalog, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "suanli/catalog/1", "table": "models", "ids": ids})
         return
-    from suanli.llm import from_config, kv_bytes_per_token, parameters
-
     shown = table(
         f"models: {len(ids)} shapes",
         ("id", "left"),
@@ -138,35 +136,51 @@ def _models(catalog: Catalog, as_json: bool) -> None:
     )
     for key in ids:
         config = catalog.model(key)
-        model = from_config(config)
-        count = parameters(model)
-        kv = float(kv_bytes_per_token(model, "bf16"))
-        context = config.get("_suanli", {}).get("context_length")
-        length = f"{context:,}" if context else "unavailable"
-        shown.add_row(
-            key, f"{count.total / 1e9:,.2f} B", f"{count.active / 1e9:,.2f} B", f"{kv / 1e3:,.1f}", length
+        computed, _ = _computed(config)
+        total, active, kv = (
+            f"{computed[field] / size:,.{places}f}{unit}" if field in computed else "unavailable"
+            for field, size, places, unit in (
+                ("parameters_total", 1e9, 2, " bn"),
+                ("parameters_active", 1e9, 2, " bn"),
+                ("kv_bytes_per_token_bf16", 1e3, 1, ""),
+            )
         )
+        context = config.get("_suanli", {}).get("context_length")
+        shown.add_row(key, total, active, kv, f"{context:,}" if context else "unavailable")
     console().print(shown)
 
 
 def _model(catalog: Catalog, name: str, as_json: bool) -> None:
+    config: dict[str, Any] = catalog.model(name)
+    computed, missing = _computed(config)
+    if as_json:
+        document = {"schema": "suanli/catalog/1", "table": "models", "config": config, "computed": computed}
+        print_json({**document, "reason": missing} if missing else document)
+        return
+    about = config.get("_suanli", {})
+    shown = table(f"models / {about.get('id', name)}", ("field", "left"), ("value", "left"))
+    for field, value in computed.items():
+        shown.add_row(f"{field} (computed)", f"{value:,.0f}")
+    if missing:
+        shown.add_row("parameters and KV", f"unavailable: {missing}")
+    for field, value in {**about, **{k: v for k, v in config.items() if k != "_suanli"}}.items():
+        shown.add_row(field, "; ".join(map(str, value)) if isinstance(value, list) else str(value))
+    console().print(shown)
+
+
+def _computed(config: dict[str, Any]) -> tuple[dict[str, float], str]:
+    """What follows from a shape; nothing, and the reason, where the shape is published only in part."""
+    from suanli.errors import NoDataError
     from suanli.llm import from_config, kv_bytes_per_token, parameters
 
-    config: dict[str, Any] = catalog.model(name)
-    model, about = from_config(config), config.get("_suanli", {})
+    try:
+        model = from_config(config)
+    except NoDataError as error:
+        return {}, str(error)
     count = parameters(model)
-    computed = {
+    return {
         "parameters_total": count.total,
         "parameters_active": count.active,
         "parameters_mtp": count.mtp,
         "kv_bytes_per_token_bf16": float(kv_bytes_per_token(model, "bf16")),
-    }
-    if as_json:
-        print_json({"schema": "suanli/catalog/1", "table": "models", "config": config, "computed": computed})
-        return
-    shown = table(f"models / {about.get('id', name)}", ("field", "left"), ("value", "left"))
-    for field, value in computed.items():
-        shown.add_row(f"{field} (computed)", f"{value:,.0f}")
-    for field, value in {**about, **{k: v for k, v in config.items() if k != "_suanli"}}.items():
-        shown.add_row(field, "; ".join(map(str, value)) if isinstance(value, list) else str(value))
-    console().print(shown)
+    }, ""

@@ -69,7 +69,7 @@ def margin_on_cost(revenue: ArrayLike, cost: ArrayLike) -> Array:
 
     Args:
         revenue: [USD or USD/s].
-        cost: in the same unit; NaN results where it is 0.
+        cost: in the same unit [USD or USD/s]; NaN results where it is 0.
 
     Returns:
         Margin [1].
@@ -82,7 +82,7 @@ def margin_on_revenue(revenue: ArrayLike, cost: ArrayLike) -> Array:
 
     Args:
         revenue: [USD or USD/s]; NaN results where it is 0.
-        cost: in the same unit.
+        cost: in the same unit [USD or USD/s].
 
     Returns:
         Margin [1].

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from suanli.errors import SuanliError, UnitError
-from suanli.evidence.claims import DATA, Claim, Registry, registry, reports
+from suanli import units
+from suanli.evidence.claims import DATA, Claim, Registry, counted, registry, reports
 from suanli.evidence.number import number
 from suanli.evidence.quantity import ClaimUnit, claim_unit, comparable
+
+
+_CNY_PER_USD = 7.2  # mean of 2024 and 2025 within 2 %; only used to place an amount in the other currency
+_MORE = re.compile(r"\b(exceed(s|ed)?|more than|over)\b")
+_USD, _CNY = units.unit("USD").dimension, units.unit("CNY").dimension
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,8 @@ class Across:
     def document(self) -> dict[str, Any]:
         """The entry of `--json`."""
         values = [
-            {"claim": c, "printed": s, "date": d} for c, s, d in zip(self.claims, self.shown, self.dates, strict=True)
+            {"claim": c, "printed": s, "date": d}
+            for c, s, d in zip(self.claims, self.shown, self.dates, strict=True)
         ]
         return {"quantity": self.quantity, "values": values, "verdict": self.verdict, "cause": self.cause}
 
@@ -41,10 +49,12 @@ def groups() -> tuple[tuple[str, tuple[str, ...]], ...]:
         return tuple((row["quantity"], tuple(row["claims"].split())) for row in csv.DictReader(file))
 
 
-def across(source: Registry | None = None, wanted: Iterable[tuple[str, tuple[str, ...]]] | None = None) -> list[Across]:
+def across(
+    source: Registry | None = None, wanted: Iterable[tuple[str, tuple[str, ...]]] | None = None
+) -> list[Across]:
     """Compare the values of each quantity, converted to one unit.
 
-    Two values agree when their bands (half a unit of the last printed place, or the printed range) touch.
+    A figure printed as "more than" may be 20 % more. Two values agree when their bands (half a unit of the last printed place, or the printed range) touch.
 
     Args:
         source: the registry; ours by default.
@@ -61,11 +71,7 @@ def _compare(quantity: str, names: tuple[str, ...], known: Registry) -> Across:
         claims = [known.claim(name) for name in names]
         shown = tuple(claim.shown for claim in claims)
         dates = tuple(_date(claim) for claim in claims)
-        units = [claim_unit(claim.unit) for claim in claims]
-        bands = [_band(claim, unit) for claim, unit in zip(claims, units, strict=True)]
-        odd = next((claim for claim, unit in zip(claims, units, strict=True) if not comparable(units[0], unit)), None)
-        if odd is not None:
-            raise UnitError(f'"{claims[0].unit}" and "{odd.unit}" cannot be compared')
+        bands = [_band(claim, _common(claims[0], claim)) for claim in claims]
     except SuanliError as error:
         blank = ("",) * len(names)
         return Across(quantity, names, shown or blank, dates or blank, "unjudged", str(error), None)
@@ -75,6 +81,17 @@ def _compare(quantity: str, names: tuple[str, ...], known: Registry) -> Across:
     verdict = "inconsistent" if apart else "consistent" if len(set(middles)) == 1 else "rounding"
     cause = f"largest over smallest x{ratio:.4g}" if apart and ratio else ""
     return Across(quantity, names, shown, dates, verdict, cause, ratio)
+
+
+def _common(first: Claim, claim: Claim) -> ClaimUnit:
+    """The claim's unit in the terms of the first; dollars become yuan at about the rate of the reports."""
+    want, have = claim_unit(first.unit), claim_unit(claim.unit)
+    if comparable(want, have):
+        return have
+    if {want.dimension, have.dimension} == {_USD, _CNY}:
+        rate = _CNY_PER_USD if have.dimension == _USD else 1.0 / _CNY_PER_USD
+        return ClaimUnit(have.factor * rate, want.dimension)
+    raise UnitError(f'"{first.unit}" and "{claim.unit}" cannot be compared')
 
 
 def _date(claim: Claim) -> str:
@@ -88,8 +105,12 @@ def _band(claim: Claim, unit: ClaimUnit) -> tuple[float, float, float]:
         read = number(claim.value)
         if read is None:
             raise UnitError(f'claim "{claim.id}" is text')
-        half = max(read.half, 0.025 * abs(read.value) if claim.approximate else 0.0)
-        half = max(half, min(read.loose, 0.025 * abs(read.value)))
+        half = 0.0 if counted(claim, read.value) else read.half
+        half = max(half, 0.025 * abs(read.value) if claim.approximate else 0.0)
+        if _MORE.search(claim.quantity):
+            return unit.factor * read.value, 1.2 * unit.factor * read.value, unit.factor * read.value
+        if half:
+            half = max(half, min(read.loose, 0.025 * abs(read.value)))
         return unit.factor * (read.value - half), unit.factor * (read.value + half), unit.factor * read.value
     low, high = number(claim.low), number(claim.high)
     if low is None and high is None:

@@ -18,7 +18,16 @@ from suanli.evidence.relation import Relation, relations
 from suanli.evidence.verdict import VERDICTS, Outcome, evaluate, judge, plain
 
 _LITERALS = re.compile(r"[-+]?\d[\d.]*(?:[eE][-+]?\d+)?|null|None")
-_ALIKE = ("growth", "growth_percent", "change", "change_percent", "cagr", "cagr_percent", "cut", "cut_percent")
+_ALIKE = (
+    "growth",
+    "growth_percent",
+    "change",
+    "change_percent",
+    "cagr",
+    "cagr_percent",
+    "cut",
+    "cut_percent",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,13 @@ def _run(check: Relation, claim: Claim, source: Registry) -> Finding:
         slip, why = cause(case)
     elif verdict == "unjudged":
         why = "nothing to compare: a value is missing or the rows differ in length"
-    value = plain(number(claim.value)) if claim.value else [claim.low, claim.high] if claim.low or claim.high else None
+    value = (
+        plain(number(claim.value))
+        if claim.value
+        else [claim.low, claim.high]
+        if claim.low or claim.high
+        else None
+    )
     value = claim.value if value is None and claim.value else value
     return Finding(check, claim.subject, printed.value, computed.value, verdict, why, value, slip)
 

@@ -32,8 +32,21 @@ _FACTORS = (
     (4.0, "factor 4: two steps of two (format and sparsity)"),
 )
 _CURRENCY = (6.7, 7.4)
-_HARDWARE = ("chip", "rack", "server", "cluster", "optics", "network", "memory", "cable", "edge", "device", "app")
+_HARDWARE = (
+    "chip",
+    "rack",
+    "server",
+    "cluster",
+    "optics",
+    "network",
+    "memory",
+    "cable",
+    "edge",
+    "device",
+    "app",
+)
 _CLOSE = 0.012
+_DECADES = (8.0, 0.125, 10.0, 0.1, 100.0, 0.01, 1e3, 1e-3, 1e4, 1e-4)
 _GROWTH = ("growth", "growth_percent", "change", "change_percent", "cagr", "cagr_percent")
 
 
@@ -66,21 +79,39 @@ def cause(case: Case) -> tuple[str, str]:
         if found:
             return found[0], f"{found[1]}; {_size(case)}"
     if case.check.relation == "same":
-        return "two values", f"two values for one quantity; {_size(case)}"
-    return "unexplained", f"no single change reconciles it; {_size(case)}"
+        return "two values", f"two values for one quantity{_pair(case)}; {_size(case)}"
+    return "unexplained", f"no single change reconciles it; {_size(case)}{_on_record(case)}"
+
+
+def _on_record(case: Case) -> str:
+    return f"; on record: {case.claim.note}" if case.claim.note else ""
+
+
+def _pair(case: Case) -> str:
+    values = [plain(operand) for operand in case.operands]
+    if len(values) == 1 and case.printed.value not in (0, 1):
+        values.append(case.printed.value)
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return f" ({numbers[0]:g} and {numbers[1]:g})" if len(numbers) == len(values) == 2 else ""
 
 
 def _size(case: Case) -> str:
     value, wanted = float(case.computed.value), float(case.printed.value)
     if wanted == 0:
         return f"off by {value:.4g}"
-    return f"computed is {value / wanted - 1:+.1%} from printed" if abs(value / wanted) < 20 else f"x{value / wanted:.4g}"
+    return (
+        f"computed is {value / wanted - 1:+.1%} from printed"
+        if abs(value / wanted) < 20
+        else f"x{value / wanted:.4g}"
+    )
 
 
 def _wording(case: Case) -> str:
     shown = ", ".join(f"{plain(v)}" for v in case.operands if v is not None)
     about = f" ({shown})" if shown else ""
-    return f"the statement does not hold{about}: {case.check.why}" if case.check.why else f"does not hold{about}"
+    return (
+        f"the statement does not hold{about}: {case.check.why}" if case.check.why else f"does not hold{about}"
+    )
 
 
 def _tolerance(case: Case) -> float:
@@ -163,9 +194,17 @@ def _multiple(case: Case) -> tuple[str, str] | None:
 def _complement(case: Case) -> tuple[str, str] | None:
     whole = 100.0 if case.printed.value > 1 and "%" in case.claim.unit else 1.0
     parts = ("share", "cut", "difference", "ratio")
-    if case.check.kind == "identity" or case.check.relation not in parts or not 0 < case.computed.value < whole:
+    if (
+        case.check.kind == "identity"
+        or case.check.relation not in parts
+        or not 0 < case.computed.value < whole
+    ):
         return None
-    return ("complement", "the rest is printed for the part") if _matches(case, whole - case.computed.value) else None
+    return (
+        ("complement", "the rest is printed for the part")
+        if _matches(case, whole - case.computed.value)
+        else None
+    )
 
 
 def _swapped(case: Case) -> tuple[str, str] | None:
@@ -194,17 +233,16 @@ def _operand(case: Case) -> tuple[str, str] | None:
     if case.check.kind == "identity":
         return None
     values = [plain(operand) for operand in case.operands]
+    found = []
     for index, operand in enumerate(case.operands):
         if not isinstance(operand, Number):
             continue
-        for factor, text in SLIPS[:5]:
-            for size in (factor, 1.0 / factor):
-                changed = list(values)
-                changed[index] *= size
-                if _matches(case, _safe(case.program.evaluate, changed)):
-                    name = case.program.references[index]
-                    return "operand", f"holds if {name} were x{size:g} ({text})"
-    return None
+        for size in _DECADES:
+            changed = list(values)
+            changed[index] *= size
+            if _matches(case, _safe(case.program.evaluate, changed)):
+                found.append(f"{case.program.references[index]} were x{size:g}")
+    return ("operand", f"unit slip in an operand: holds if {' or if '.join(found[:2])}") if found else None
 
 
 def _safe(evaluate: Callable[[Sequence[Any]], Any], values: Sequence[Any]) -> Any:
@@ -230,7 +268,7 @@ def _row_cause(case: Case) -> tuple[str, str]:
         return "sign", f"the sign is turned; {where}"
     if case.check.relation in ("income statement", "cash flow", "balance sheet"):
         return "statement", f"a line is missing or misread; {where}"
-    return "unexplained", f"no single change reconciles it; {where}"
+    return "unexplained", f"no single change reconciles it; {where}{_on_record(case)}"
 
 
 def _gap(value: float | None, wanted: float | None) -> str:

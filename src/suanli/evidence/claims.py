@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,9 @@ from suanli.evidence.number import Number, number, small_count
 from suanli.evidence.quantity import claim_unit
 
 DATA = Path(__file__).parent / "data"
-_PLACE = re.compile(r"^(?P<claim>[^:{}]+?)(?:\.(?P<end>low|high))?(?::(?P<row>[^\[\]]+)(?:\[(?P<at>[-\d:]*)\])?)?$")
+_PLACE = re.compile(
+    r"^(?P<claim>[^:{}]+?)(?:\.(?P<end>low|high))?(?::(?P<row>[^\[\]]+)(?:\[(?P<at>[-\d:]*)\])?)?$"
+)
 _EXACT_BELOW = 1000.0
 _ABOUT = 0.05
 _APPROXIMATE = re.compile(r"\b(about|nearly|approx|approximate|roughly|around|order)\b", re.IGNORECASE)
@@ -96,7 +98,7 @@ class Registry:
         match = _PLACE.match(reference)
         return "" if match is None or match["row"] else self.claim(match["claim"]).unit
 
-    def operand(self, reference: str, *, printed: bool = False) -> Any:
+    def operand(self, reference: str, *, printed: bool = False, _seen: tuple[str, ...] = ()) -> Any:
         """Return what a reference stands for: a Number, a row of them, text, or None where a cell is empty.
 
         Args:
@@ -112,22 +114,32 @@ class Registry:
             return read if read is None or not small_count(read.value) else Number(read.value)
         match = _PLACE.match(reference)
         if match is None:
-            raise InputError(f'"{reference}" is no reference; write claim-id, claim-id.low or claim-id:row[0]')
+            raise InputError(
+                f'"{reference}" is no reference; write claim-id, claim-id.low or claim-id:row[0]'
+            )
         claim = self.claim(match["claim"])
         if match["row"]:
             return _cells(claim, match["row"], match["at"])
         text = getattr(claim, match["end"] or "value")
         read = number(text)
         if read is None:
+            if text.startswith("{"):
+                return self._follow(reference, text.strip("{} "), _seen)
             if text:
                 return text
             raise InputError(f'claim "{claim.id}" has no {match["end"] or "single value"}')
         if printed:
             return read
-        if _counted(claim, read.value):
+        if counted(claim, read.value):
             return Number(read.value)
         open_end = bool(match["end"]) and not (claim.low and claim.high)
         return _widened(read) if claim.approximate or open_end else read
+
+    def _follow(self, reference: str, target: str, seen: tuple[str, ...]) -> Any:
+        chain = (*seen, reference)
+        if target in chain:
+            raise InputError(f"circular reference: {' -> '.join((*chain, target))}")
+        return self.operand(target, _seen=chain)
 
 
 def _widened(read: Number) -> Number:
@@ -136,7 +148,8 @@ def _widened(read: Number) -> Number:
     return Number(read.value, half, max(half, read.loose))
 
 
-def _counted(claim: Claim, value: float) -> bool:
+def counted(claim: Claim, value: float) -> bool:
+    """Whether a value is a count or a year, whose digits leave nothing open."""
     if claim.unit in ("year", "date", "years"):
         return True
     kind = claim_unit(claim.unit)
@@ -161,7 +174,9 @@ def _cells(claim: Claim, row: str, at: str | None) -> Any:
 
 def _row(claim: Claim, row: str) -> list[Any]:
     cells = claim.rows[row]
-    decimals = max((len(repr(cell).partition(".")[2]) for cell in cells if isinstance(cell, float)), default=0)
+    decimals = max(
+        (len(repr(cell).partition(".")[2]) for cell in cells if isinstance(cell, float)), default=0
+    )
     return [_cell(cell, decimals) for cell in cells]
 
 
@@ -172,13 +187,19 @@ def _cell(cell: Any, decimals: int) -> Any:
     return Number(float(cell), half, half)
 
 
+def claim_of(fields: Sequence[str], rows: dict[str, list[Any]]) -> Claim:
+    """Build a claim from its text fields, in the order of claims.csv, and its table."""
+    name, locator, kind, subject, quantity, value, low, high, unit, period, credited, note = fields
+    return Claim(name, locator, kind, subject, quantity, value, low, high, unit, period, credited, note, rows)
+
+
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """Load the claims that ship with suanli, with their tables and the figures that relations need."""
     tables: dict[str, dict[str, list[Any]]] = {}
     for name, row, cells in _rows("tables.csv"):
         tables.setdefault(name, {})[row] = json.loads(cells)
-    claims = [Claim(*row, rows=tables.get(row[0], {})) for row in _rows("claims.csv")]
+    claims = [claim_of(row, tables.get(row[0], {})) for row in _rows("claims.csv")]
     return Registry(claims, (Figure(*row) for row in _rows("figures.csv")))
 
 

@@ -57,7 +57,9 @@ def compile_expression(text: str) -> Program:
     except SyntaxError as error:
         raise InputError(f'cannot read the expression "{text}": {error.msg}') from None
     calls = tuple(
-        node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     )
     return Program(text, tuple(references), _build(tree, text), calls)
 
@@ -130,7 +132,10 @@ FUNCTIONS: dict[str, tuple[Callable[..., Value], str]] = {
     "max": (lambda *values: max(v for v in _flat(values) if v is not None), "largest"),
     "min": (lambda *values: min(v for v in _flat(values) if v is not None), "smallest"),
     "join": (lambda *values: _flat(values), "rows after one another"),
-    "count_at_least": (lambda values, limit: sum(v >= limit for v in _flat([values])), "how many reach a limit"),
+    "count_at_least": (
+        lambda values, limit: sum(v >= limit for v in _flat([values])),
+        "how many reach a limit",
+    ),
     "starts_with": (lambda text, start: str(text).startswith(str(start)), "text starts with"),
     "one_of": (lambda text, *known: text in known, "text is one of"),
 }

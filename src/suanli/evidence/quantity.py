@@ -23,7 +23,15 @@ class ClaimUnit(NamedTuple):
 
 
 _PLAIN = units.unit("1").dimension
-_CJK_SCALE = (("万亿", 1e12), ("百万", 1e6), ("千万", 1e7), ("十亿", 1e9), ("亿", 1e8), ("万", 1e4), ("千", 1e3))
+_CJK_SCALE = (
+    ("万亿", 1e12),
+    ("百万", 1e6),
+    ("千万", 1e7),
+    ("十亿", 1e9),
+    ("亿", 1e8),
+    ("万", 1e4),
+    ("千", 1e3),
+)
 _CJK_UNIT = {
     "美元": "USD",
     "人民币": "CNY",
@@ -59,6 +67,8 @@ _WORDS = {
     "years": "year",
     "months": "month",
     "gbps": "Gb/s",
+    "times": "count",
+    "second": "s",
     "tbps": "Tb/s",
     "mt/s": "MT/s",
     "gbit": "Gb",
@@ -87,10 +97,14 @@ def claim_unit(text: str) -> ClaimUnit:
     known = _known(rest)
     if known is not None:
         return ClaimUnit(scale * known.factor, known.dimension)
-    stem = re.split(r" of | per generation| \(", rest, maxsplit=1)[0].strip()
+    stem = re.split(r" of | \(", rest, maxsplit=1)[0].strip()
     known = _known(stem) if stem != rest else None
     if known is not None:
         return ClaimUnit(scale * known.factor, known.dimension)
+    base, _, counter = rest.replace(" per ", "/").rpartition("/")
+    known = _known(base) if base and not _known(counter) else None
+    if known is not None:
+        return ClaimUnit(scale * known.factor, known.dimension, f"per {_noun(counter)}")
     return ClaimUnit(scale, _PLAIN, _noun(rest))
 
 
@@ -160,4 +174,6 @@ def _piece(text: str) -> tuple[str, float]:
 
 def _noun(text: str) -> str:
     word = re.split(r"[;,(]", text.lower(), maxsplit=1)[0].strip()
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
     return word[:-1] if word.endswith("s") and not word.endswith("ss") else word

@@ -48,12 +48,18 @@ def evaluate(program: Program, operands: Sequence[Any]) -> Outcome:
             if isinstance(cell, Number) and cell.loose > 0:
                 place = at if isinstance(operand, list) else None
                 move = _move(program, values, (index, place), cell.half, result)
-                wide = move if cell.loose == cell.half else _move(program, values, (index, place), cell.loose, result)
+                wide = (
+                    move
+                    if cell.loose == cell.half
+                    else _move(program, values, (index, place), cell.loose, result)
+                )
                 spread, loose = _add(spread, move), _add(loose, wide)
     return Outcome(result, spread, loose)
 
 
-def _move(program: Program, values: list[Any], place: tuple[int, int | None], half: float, result: Any) -> Any:
+def _move(
+    program: Program, values: list[Any], place: tuple[int, int | None], half: float, result: Any
+) -> Any:
     index, at = place
     moved: list[Any] = []
     for step in (half, -half):
@@ -123,7 +129,7 @@ def judge(
             else printed
         )
         verdicts.append(_scalar(one, other, bound, 0.0 if exact else _ROUND_CAP))
-    worst = max(verdicts, key=lambda verdict: ("unjudged", *VERDICTS[:3]).index(verdict), default="unjudged")
+    worst = max(verdicts, key=("unjudged", *VERDICTS[:3]).index, default="unjudged")
     return worst, [index for index, verdict in enumerate(verdicts) if verdict == "inconsistent"]
 
 

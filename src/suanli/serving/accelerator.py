@@ -12,6 +12,10 @@ from suanli.hardware.coefficients import OperatorChip
 HOST_LINK_BYTES_PER_S = 32e9
 # 400 Gbit/s a chip: the usual scale-out port of an accelerator whose network is not on record.
 NETWORK_BYTES_PER_S = 50e9
+# Device memory is sold in "GB" of 2**30 bytes: the driver of an "80 GB" H100 shows 81,559 MiB (aiconfigurator's system
+# files: 80 GiB, 141 GiB, 180 GiB). The 288 GB of B300 and GB300 are decimal: the driver shows 275,040 MiB.
+_BINARY_GB = 2.0**30 / 1e9
+_DECIMAL_GB = ("nvidia-b300", "nvidia-gb300")
 _PEAKS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp6", "fp4", "int8", "int4")
 # Architecture families with measured kernels, by the start of the catalogue id; the longest match wins.
 _FAMILIES = {
@@ -39,7 +43,7 @@ class Accelerator:
         id: catalogue id.
         family: architecture family of the calibration table; "" for a family without measured kernels.
         operators: peaks, bandwidth, processors and links as operators see them.
-        memory_bytes: device memory [byte].
+        memory_bytes: device memory that the driver shows [byte].
         domain: chips that the scale-up network joins [1].
         tdp_w: thermal design power [W]; None where unknown.
     """
@@ -95,7 +99,7 @@ def accelerator(chip: str, facts: Mapping[str, float], family: str | None = None
         id=chip,
         family=chip_family(chip) if family is None else family,
         operators=operators,
-        memory_bytes=facts["memory_capacity"],
+        memory_bytes=facts["memory_capacity"] * (1.0 if chip.startswith(_DECIMAL_GB) else _BINARY_GB),
         domain=max(int(facts.get("scale_up_domain", 1.0)), 1),
         tdp_w=facts.get("tdp"),
     )

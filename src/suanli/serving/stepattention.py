@@ -29,6 +29,8 @@ from suanli.serving.precision import Precision
 
 Array = NDArray[np.float64]
 
+# Rows at which the products of latent attention are timed.
+ROWS = np.array([0, 1, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384, 131072.0])
 _STATE_LAUNCH_S = 8e-6
 _STATE_EFFICIENCY = 0.6
 _SCAN_COMPUTE_EFFICIENCY = 0.25
@@ -108,6 +110,8 @@ class AttentionTime:
         self.grouped: list[Grouped] = []
         self.latent: list[LatentLayers] = []
         self.states: list[States] = []
+        self.absorb: list[Array] = []
+        self.expand: list[Array] = []
         for group in model.layers:
             if isinstance(group.mixer, Attention):
                 self._attention(group.count, group.mixer, sharding.tp)
@@ -124,7 +128,9 @@ class AttentionTime:
         if self.latent:
             self.mla_decode_set = kernels.get("mla_decode", MlaDecodeCoefficients, kv)
             self.mla_prefill_set = kernels.get("mla_prefill", MlaPrefillCoefficients, kv)
-            self.gemm_set = kernels.get("gemm", GemmCoefficients, self.form)
+            gemm = kernels.get("gemm", GemmCoefficients, self.form)
+            self.absorb = [self._products(one, gemm, absorbed=True) for one in self.latent]
+            self.expand = [self._products(one, gemm, absorbed=False) for one in self.latent]
 
     def _attention(self, count: int, mixer: Attention, tp: int) -> None:
         heads = -(-mixer.heads // tp)
@@ -146,6 +152,17 @@ class AttentionTime:
                 sparse=mixer.sparse,
             )
         )
+
+    def _products(self, layer: LatentLayers, gemm: GemmCoefficients, absorbed: bool) -> Array:
+        """Time of one layer's products that absorb or expand the latent, on a grid of rows [s]."""
+        shape = layer.shape
+        sizes = ((shape.latent, shape.nope), (shape.value, shape.latent))
+        if not absorbed:
+            sizes = ((shape.nope + shape.value, shape.latent),)
+        total = np.zeros(ROWS.size)
+        for n, k in sizes:
+            total = total + gemm_time_s(ROWS, n * layer.heads, k, self.form, self.chip, gemm)
+        return total
 
     def decode_s(self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0) -> Array:
         """Time of decode attention of all layers.
@@ -174,22 +191,21 @@ class AttentionTime:
                 query_tokens=query,
             )
             total = total + layer.count * time
-        for one in self.latent:
-            total = total + self._latent_decode(one, np.maximum(busy, 1.0), context, query)
+        for one, absorb in zip(self.latent, self.absorb, strict=True):
+            total = total + self._latent_decode(one, absorb, np.maximum(busy, 1.0), context, query)
         for state in self.states:
             total = total + state.count * self._state_s(state, busy, busy * query)
         return np.where(batch > 0.0, total, 0.0)
 
-    def _latent_decode(self, layer: LatentLayers, batch: Array, context: Array, query: Array) -> Array:
+    def _latent_decode(
+        self, layer: LatentLayers, absorb: Array, batch: Array, context: Array, query: Array
+    ) -> Array:
         entries = _entries(layer.spans, context)
-        time = layer.count * mla_decode_time_s(
+        core = mla_decode_time_s(
             batch, entries, layer.heads, self.kv, self.chip, self.mla_decode_set, layer.shape, query
         )
         rows = batch * query
-        shape = layer.shape
-        for n, k in ((shape.latent, shape.nope), (shape.value, shape.latent)):
-            wide = gemm_time_s(rows, n * layer.heads, k, self.form, self.chip, self.gemm_set)
-            time = time + layer.count * wide
+        time = layer.count * (core + np.interp(rows, ROWS, absorb))
         return time + layer.indexers * self._index_s(layer, rows, rows * context, batch * context)
 
     def prefill_s(self, sequences: ArrayLike, new: ArrayLike, cached: ArrayLike = 0.0) -> Array:
@@ -221,13 +237,15 @@ class AttentionTime:
                 window_tokens=window,
             )
             total = total + layer.count * time
-        for one in self.latent:
-            total = total + self._latent_prefill(one, busy, new, cached)
+        for index, one in enumerate(self.latent):
+            total = total + self._latent_prefill(one, index, busy, new, cached)
         for state in self.states:
             total = total + state.count * self._state_s(state, busy, busy * new, _CHUNKED_GAIN)
         return np.where((batch > 0.0) & (new > 0.0), total, 0.0)
 
-    def _latent_prefill(self, layer: LatentLayers, batch: Array, new: Array, cached: Array) -> Array:
+    def _latent_prefill(
+        self, layer: LatentLayers, index: int, batch: Array, new: Array, cached: Array
+    ) -> Array:
         tokens, shape = batch * new, layer.shape
         pairs = tokens * (cached + 0.5 * (new + 1.0))
         scores = layer.indexers * self._index_s(layer, tokens, pairs, batch * (new + cached))
@@ -241,12 +259,9 @@ class AttentionTime:
         core = mla_prefill_time_s(
             batch, new, layer.heads, self.chip, self.mla_prefill_set, shape, prefix_tokens=cached
         )
-        if self.mla_prefill_set.absorbed > 0.5:
-            rows, sizes = tokens, ((shape.latent, shape.nope), (shape.value, shape.latent))
-        else:
-            rows, sizes = batch * (new + cached), ((shape.nope + shape.value, shape.latent),)
-        for n, k in sizes:
-            core = core + gemm_time_s(rows, n * layer.heads, k, self.form, self.chip, self.gemm_set)
+        absorbed = self.mla_prefill_set.absorbed > 0.5
+        rows = tokens if absorbed else batch * (new + cached)
+        core = core + np.interp(rows, ROWS, (self.absorb if absorbed else self.expand)[index])
         return np.asarray(layer.count * core + scores)
 
     def _index_s(self, layer: LatentLayers, rows: Array, pairs: Array, keys: Array) -> Array:

@@ -173,7 +173,7 @@ def add_experts(
         return
     form, chip = precision.experts, kernels.chip.operators
     held = model.experts_per_layer
-    hot = routing.imbalance
+    hot, tokens = routing.imbalance, np.maximum(tokens, 1.0)
     imbalance = np.asarray(hottest_rank(tokens, model.top_k, held, sharding.ep, routing.sigma) if hot is None else hot)
     load = expected_load(tokens, model.top_k, held, sharding.ep, routing.sigma, imbalance)
     # With attention groups that gather all tokens, every rank routes the tokens of all groups.

@@ -87,8 +87,8 @@ def _implied(label: str, organisation: str) -> str | None:
 
 def _candidates(label: str) -> list[str]:
     found = [label]
-    bare = label.rpartition("/")[2] if not label.lower().endswith("/r1") else label
-    text = bare.lower().replace("_", "-").replace(" ", "-")
+    bare = label if label.lower().endswith("/r1") else label.rpartition("/")[2]
+    text = bare.lower().replace("_", "-").replace(" ", "-").removeprefix("meta-")
     while True:
         found += [text, *([_SPELLINGS[text]] if text in _SPELLINGS else [])]
         shorter = next((re.sub(p, "", text) for p, _ in _SUFFIXES if re.search(p, text)), text)
@@ -132,7 +132,7 @@ def weights_named(label: str, model: str, implied: str | None, native: str) -> s
     text = label.lower().partition("/")[0].strip()
     if model.startswith("gpt-oss"):
         return "native"
-    if text.startswith(("not stated", "bf16/fp16")) or not text:
+    if text.startswith("not stated") or not text:
         return implied or "native"
     if "fp8_block" in label.lower() or (
         text.startswith("fp8") and (native == "fp8_block" or implied == "fp8_block")

@@ -1,0 +1,149 @@
+"""Memory of a deployment: what weights, activations and the framework take, and how many sequences the rest holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suanli.llm import Attention, Model, WeightDtypes, kv_bytes, weight_bytes
+from suanli.llm.dtypes import dtype
+from suanli.serving.accelerator import Accelerator
+from suanli.serving.layout import Placement
+from suanli.serving.precision import Precision
+
+Array = NDArray[np.float64]
+
+# CUDA context, NCCL buffers, graphs: what an engine holds beside weights, KV and activations.
+CONTEXT_BYTES = 2.5e9
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryParts:
+    """Memory of the fullest chip.
+
+    Attributes:
+        capacity_bytes: what the chip has [byte].
+        weights_bytes: weights, by total parameters [byte].
+        activation_bytes: largest step's activations and logits [byte].
+        reserve_bytes: context, communication buffers, graphs, the share the framework leaves free [byte].
+        kv_bytes: what is left for KV, below 0 where the weights do not fit [byte].
+        sequence_bytes: KV and state of one sequence on this chip [byte].
+    """
+
+    capacity_bytes: float
+    weights_bytes: float
+    activation_bytes: float
+    reserve_bytes: float
+    kv_bytes: float
+    sequence_bytes: float
+
+    @property
+    def sequences(self) -> float:
+        """Sequences of one attention group that fit, 0 where not even the weights do [1]."""
+        return max(self.kv_bytes, 0.0) / max(self.sequence_bytes, 1.0)
+
+
+def stage_weight_bytes(
+    model: Model, dtypes: WeightDtypes, placement: Placement, redundant_experts: int = 0, mtp: bool = False
+) -> float:
+    """Weights on one chip: experts over all chips of the stage, the rest over its attention group.
+
+    Args:
+        model: the model.
+        dtypes: stored formats.
+        placement: the layout.
+        redundant_experts: copies of hot experts over the whole stage [1].
+        mtp: whether MTP modules are held.
+
+    Returns:
+        Bytes [byte]; of the largest stage.
+    """
+    held = weight_bytes(model, dtypes, mtp=mtp)
+    stages = placement.pp
+    deepest = -(-model.layer_count // stages) / model.layer_count
+    layers = held.attention + held.ffn + held.other + held.mtp
+    experts = held.experts * (1.0 + redundant_experts / max(model.experts_per_layer, 1))
+    # First and last stage hold embedding or head; with one stage both.
+    ends = held.embedding if stages == 1 else 0.5 * held.embedding
+    return (layers * deepest + ends) / placement.tp + experts * deepest / (placement.tp * placement.dp)
+
+
+def sequence_bytes(model: Model, placement: Placement, kv: str, tokens: ArrayLike) -> Array:
+    """KV and state of one sequence on one chip: whole heads are divided over tp, latents repeated [byte].
+
+    Args:
+        model: the model.
+        placement: the layout.
+        kv: format of the cache.
+        tokens: tokens held [token].
+    """
+    held = kv_bytes(model, tokens, kv)
+    shards = [
+        1 if group.mixer.kind == "mla" else min(group.mixer.kv_heads, placement.tp)
+        for group in model.layers
+        if isinstance(group.mixer, Attention)
+    ]
+    divided = held.attention / min(shards, default=1) + held.indexer + held.state / placement.tp
+    return np.asarray(divided * (-(-model.layer_count // placement.pp) / model.layer_count))
+
+
+def memory_parts(
+    model: Model,
+    chip: Accelerator,
+    placement: Placement,
+    precision: Precision,
+    tokens: float,
+    step_tokens: float = 8192.0,
+    memory_share: float = 0.9,
+    redundant_experts: int = 0,
+    mtp: bool = False,
+) -> MemoryParts:
+    """Share out the memory of a chip.
+
+    Args:
+        model: the model.
+        chip: the accelerator.
+        placement: the layout.
+        precision: formats.
+        tokens: tokens that a sequence holds when it is admitted and counted [token].
+        step_tokens: most tokens of a step on a chip, for activations [token].
+        memory_share: share of the memory that the framework uses [1].
+        redundant_experts: copies of hot experts [1].
+        mtp: whether MTP modules are held.
+
+    Returns:
+        The parts; they add up to the capacity.
+    """
+    weights = stage_weight_bytes(model, precision.weights, placement, redundant_experts, mtp)
+    activations = activation_bytes(model, placement, step_tokens)
+    reserve = CONTEXT_BYTES + (1.0 - memory_share) * max(chip.memory_bytes - weights, 0.0)
+    return MemoryParts(
+        capacity_bytes=chip.memory_bytes,
+        weights_bytes=weights,
+        activation_bytes=activations,
+        reserve_bytes=reserve,
+        kv_bytes=chip.memory_bytes - weights - activations - reserve,
+        sequence_bytes=float(sequence_bytes(model, placement, precision.kv, tokens)),
+    )
+
+
+def activation_bytes(model: Model, placement: Placement, step_tokens: float) -> float:
+    """Activations of the largest step on a chip: residual, norm output and the widest products in 16 bits [byte].
+
+    Args:
+        model: the model.
+        placement: the layout.
+        step_tokens: tokens of the step on this chip [token].
+    """
+    widest = 0.0
+    for group in model.layers:
+        inner = 0.0
+        if group.ffn is not None and group.ffn.mlp is not None:
+            inner += 3.0 * group.ffn.mlp.width / placement.tp
+        if group.ffn is not None and group.ffn.experts is not None:
+            experts = group.ffn.experts
+            inner += experts.top_k * (model.hidden + 3.0 * experts.mlp.width / placement.tp) / placement.ep
+        widest = max(widest, inner)
+    return step_tokens * dtype("bf16").size_bytes * (4.0 * model.hidden + widest)
