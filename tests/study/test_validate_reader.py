@@ -19,8 +19,8 @@ from suanli.study.validate.names import chip_named, framework_named, model_named
 from suanli.study.validate.sanity import checked
 
 CATALOG = Catalog()
-HEADER = "id,source_family,source,date,model,weights_dtype,kv_dtype,hardware,n_accel,parallelism,framework,phase,isl,osl,"
-HEADER += "concurrency_or_batch,metric,value,unit,notes,verification,chip,grade"
+HEADER = "id,source_family,source,date,model,weights_dtype,kv_dtype,hardware,n_accel,parallelism,framework,phase,isl,"
+HEADER += "osl,concurrency_or_batch,metric,value,unit,notes,verification,chip,grade"
 
 
 def row(**changes: str) -> dict[str, str]:
@@ -107,7 +107,9 @@ def test_second_spellings_merge_and_copies_are_not_reruns() -> None:
     assert len(copies) == 1
     assert copies[0].ids == ("a", "b")
     assert "tpot_s" not in copies[0].spread
-    reruns = merge([one(**clean, value="16"), one(**doubled, value="25"), one(**clean, metric="TTFT", value="100")])
+    reruns = merge(
+        [one(**clean, value="16"), one(**doubled, value="25"), one(**clean, metric="TTFT", value="100")]
+    )
     assert reruns[0].values == {"tpot_s": pytest.approx(0.020), "ttft_s": pytest.approx(0.1)}
     assert reruns[0].spread == {"tpot_s": pytest.approx(25 / 16)}
 
@@ -138,9 +140,23 @@ def test_mtp_rows(framework: str, date: str, label: str, draft: int) -> None:
 
 def test_denominators() -> None:
     # TRTLLM06: A100 "output throughput" is per GPU (ratios 2.07, 4.13, 9.0 at 2, 4, 8); TRTLLM1 is the sum.
-    per_gpu = one(source_family="TRTLLM06", n_accel="4", parallelism="TP4", metric="output throughput", unit="tok/s", value="100")
+    per_gpu = one(
+        source_family="TRTLLM06",
+        n_accel="4",
+        parallelism="TP4",
+        metric="output throughput",
+        unit="tok/s",
+        value="100",
+    )
     assert per_gpu.values["output_tokens_per_s"] == pytest.approx(400)
-    total = one(source_family="TRTLLM1", n_accel="4", parallelism="TP4", metric="total output throughput", unit="tok/s", value="100")
+    total = one(
+        source_family="TRTLLM1",
+        n_accel="4",
+        parallelism="TP4",
+        metric="total output throughput",
+        unit="tok/s",
+        value="100",
+    )
     assert total.values["output_tokens_per_s"] == pytest.approx(100)
     assert total.concurrency is None
     node = one(
@@ -159,7 +175,15 @@ def test_denominators() -> None:
     )
     assert node.values["output_tokens_per_s"] == pytest.approx(22282 / 8 * 72)
     assert (node.concurrency, node.dp, node.ep) == (256 * 72, 72, 72)
-    speed = one(source_family="XJD", model="LLaMA 3 8B", hardware="4090 24GB", n_accel="1", parallelism="1 GPU", phase="decode", value="50")
+    speed = one(
+        source_family="XJD",
+        model="LLaMA 3 8B",
+        hardware="4090 24GB",
+        n_accel="1",
+        parallelism="1 GPU",
+        phase="decode",
+        value="50",
+    )
     assert speed.values["tpot_s"] == pytest.approx(0.02)
 
 
@@ -283,7 +307,9 @@ def test_remarks_are_not_doubts() -> None:
 
 
 def test_rows_that_are_no_measurement_say_why() -> None:
-    fleet = measurement(row(source_family="DSEEK", metric="peak nodes occupied", unit="nodes", phase="mixed"), CATALOG)
+    fleet = measurement(
+        row(source_family="DSEEK", metric="peak nodes occupied", unit="nodes", phase="mixed"), CATALOG
+    )
     assert isinstance(fleet, Skipped)
     assert "fleet" in fleet.why
     unknown = measurement(row(model="who/knows"), CATALOG)

@@ -140,7 +140,8 @@ def _counts(found: Audit) -> None:
 
 def _numbers(counts: Counter[str]) -> str:
     total = sum(counts.values())
-    return f"{total:>8}{counts['consistent']:>12}{counts['rounding']:>10}{counts['inconsistent']:>14}{counts['unjudged']:>10}"
+    widths = {"consistent": 12, "rounding": 10, "inconsistent": 14, "unjudged": 10}
+    return f"{total:>8}" + "".join(f"{counts[name]:>{width}}" for name, width in widths.items())
 
 
 def _line(finding: Finding) -> str:

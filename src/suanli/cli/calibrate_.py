@@ -65,7 +65,9 @@ def command(
         "Judged rows", ("operator", "left"), ("sets", "right"), ("median", "right"), ("p90", "right")
     )
     for entry in _summary(found):
-        shown.add_row(entry["operator"], str(entry["sets"]), f"{entry['median']:.1%}", f"{entry['p90']:.1%}")
+        shown.add_row(
+            str(entry["operator"]), str(entry["sets"]), f"{entry['median']:.1%}", f"{entry['p90']:.1%}"
+        )
     console().print(shown)
 
 

@@ -11,7 +11,7 @@ _WIDTH = 30
 
 
 class Progress:
-    """A line "label ####.... 1,200 of 5,000  3 s left", rewritten in place; lines of text where there is no terminal."""
+    """A line "label ####.... 1,200 of 5,000  3 s left", rewritten in place on a terminal."""
 
     def __init__(self, label: str, total: int) -> None:
         self._label, self._total = label, max(total, 1)

@@ -99,7 +99,7 @@ def command(
 
 def _print(result: Result) -> None:
     from suanli.result.metrics import metrics
-    from suanli.result.tree import shown, shown_band
+    from suanli.result.tree import shown, shown_band, shown_off
     from suanli.units import digits
 
     published = (result.scenario.get("published") or {}).get("figures", {})
@@ -117,7 +117,7 @@ def _print(result: Result) -> None:
             text = "unavailable" if value.value is None else shown(value)
             row = [f"  {metrics()[name].label}", text, shown_band(value)]
             if published and name in published and value.value is not None:
-                row += [digits(float(published[name]), 5), f"{value.value / float(published[name]) - 1:+.1%}"]
+                row += [digits(float(published[name]), 5), shown_off(value.value, float(published[name]))]
             answer.add_row(*row)
     out = console()
     out.print(answer)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from suanli.errors import SuanliError, UnitError
 from suanli import units
+from suanli.errors import SuanliError, UnitError
 from suanli.evidence.claims import DATA, Claim, Registry, counted, registry, reports
 from suanli.evidence.number import number
 from suanli.evidence.quantity import ClaimUnit, claim_unit, comparable
-
 
 _CNY_PER_USD = 7.2  # mean of 2024 and 2025 within 2 %; only used to place an amount in the other currency
 _MORE = re.compile(r"\b(exceed(s|ed)?|more than|over)\b")
@@ -54,7 +53,8 @@ def across(
 ) -> list[Across]:
     """Compare the values of each quantity, converted to one unit.
 
-    A figure printed as "more than" may be 20 % more. Two values agree when their bands (half a unit of the last printed place, or the printed range) touch.
+    Two values agree when their bands touch: half a unit of the last printed place, or the printed range. A figure
+    printed as "more than" may be 20 % more.
 
     Args:
         source: the registry; ours by default.

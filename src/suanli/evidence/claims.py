@@ -108,10 +108,8 @@ class Registry:
         Raises:
             InputError: no such claim, row or cell, or the claim has no number.
         """
-        figure = self.figures.get(reference)
-        if figure is not None:
-            read = number(figure.value)
-            return read if read is None or not small_count(read.value) else Number(read.value)
+        if reference in self.figures:
+            return _figure(self.figures[reference])
         match = _PLACE.match(reference)
         if match is None:
             raise InputError(
@@ -121,19 +119,14 @@ class Registry:
         if match["row"]:
             return _cells(claim, match["row"], match["at"])
         text = getattr(claim, match["end"] or "value")
-        read = number(text)
-        if read is None:
-            if text.startswith("{"):
-                return self._follow(reference, text.strip("{} "), _seen)
-            if text:
-                return text
+        if text.startswith("{"):
+            return self._follow(reference, text.strip("{} "), _seen)
+        if not text:
             raise InputError(f'claim "{claim.id}" has no {match["end"] or "single value"}')
-        if printed:
-            return read
-        if counted(claim, read.value):
-            return Number(read.value)
-        open_end = bool(match["end"]) and not (claim.low and claim.high)
-        return _widened(read) if claim.approximate or open_end else read
+        read = number(text)
+        if read is None or printed:
+            return text if read is None else read
+        return _as_operand(claim, read, open_end=bool(match["end"]) and not (claim.low and claim.high))
 
     def _follow(self, reference: str, target: str, seen: tuple[str, ...]) -> Any:
         chain = (*seen, reference)
@@ -142,8 +135,17 @@ class Registry:
         return self.operand(target, _seen=chain)
 
 
-def _widened(read: Number) -> Number:
-    """A figure that the report itself calls "about" or "more than" leaves more open than its digits."""
+def _figure(figure: Figure) -> Number | None:
+    read = number(figure.value)
+    return read if read is None or not small_count(read.value) else Number(read.value)
+
+
+def _as_operand(claim: Claim, read: Number, *, open_end: bool) -> Number:
+    """A count is exact; what the report itself calls "about" or "more than" leaves more open than its digits."""
+    if counted(claim, read.value):
+        return Number(read.value)
+    if not (claim.approximate or open_end):
+        return read
     half = max(read.half, _ABOUT * abs(read.value))
     return Number(read.value, half, max(half, read.loose))
 

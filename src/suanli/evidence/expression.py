@@ -71,9 +71,10 @@ def _each(function: Callable[..., Value]) -> Callable[..., Value]:
         if any(value is None for value in values):
             return None
         try:
-            return function(*values)
+            result = function(*values)
         except (ZeroDivisionError, ValueError, OverflowError):
             return None
+        return None if isinstance(result, float) and not math.isfinite(result) else result
 
     def apply(*values: Value) -> Value:
         lists = [value for value in values if isinstance(value, list)]
@@ -158,34 +159,53 @@ _COMPARE: dict[type[ast.cmpop], Callable[..., Value]] = {
 
 def _build(node: ast.expr, text: str) -> Evaluate:
     """Turn one node into a closure over the list of reference values."""
+    built = _leaf(node) or _arithmetic(node, text) or _grouped(node, text)
+    if built is None:
+        raise InputError(f'"{text}": only arithmetic over {{claim ids}} is read, not {ast.unparse(node)!r}')
+    return built
+
+
+def _leaf(node: ast.expr) -> Evaluate | None:
     match node:
-        case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
+        case ast.Constant(value=bool() | str() | None as value):
             return lambda values: value
+        case ast.Constant(value=int() | float() as amount):
+            constant = float(amount)
+            return lambda values: constant
         case ast.Name(id=name) if name[:1] == "_" and name[1:].isdigit():
             index = int(name[1:])
             return lambda values: values[index]
-        case ast.Name(id="true" | "false"):
-            truth = node.id == "true"
+        case ast.Name(id="true" | "false" as word):
+            truth = word == "true"
             return lambda values: truth
-        case ast.List(elts=elements):
-            parts = [_build(element, text) for element in elements]
-            return lambda values: [part(values) for part in parts]
+    return None
+
+
+def _arithmetic(node: ast.expr, text: str) -> Evaluate | None:
+    match node:
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            inner = _build(operand, text)
-            negate = _each(operator.neg)
+            inner, negate = _build(operand, text), _each(operator.neg)
             return lambda values: negate(inner(values))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             function, a, b = _BINARY[type(op)], _build(left, text), _build(right, text)
             return lambda values: function(a(values), b(values))
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-            test, a, b = _COMPARE[type(op)], _build(left, text), _build(right, text)
-            return lambda values: test(a(values), b(values))
+        case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in _COMPARE:
+            test, c, d = _COMPARE[type(sign)], _build(left, text), _build(right, text)
+            return lambda values: test(c(values), d(values))
+    return None
+
+
+def _grouped(node: ast.expr, text: str) -> Evaluate | None:
+    match node:
+        case ast.List(elts=elements):
+            parts = [_build(element, text) for element in elements]
+            return lambda values: [part(values) for part in parts]
         case ast.BoolOp(op=ast.And(), values=tests):
             built = [_build(test, text) for test in tests]
             return lambda values: all(test(values) for test in built)
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            if name not in FUNCTIONS:
+                raise InputError(f'no function "{name}" in "{text}"; known: {", ".join(FUNCTIONS)}')
             called, inputs = FUNCTIONS[name][0], [_build(argument, text) for argument in arguments]
             return lambda values: called(*(argument(values) for argument in inputs))
-        case ast.Call(func=ast.Name(id=name)):
-            raise InputError(f'no function "{name}" in "{text}"; known: {", ".join(FUNCTIONS)}')
-    raise InputError(f'"{text}": only arithmetic over {{claim ids}} is read, not {ast.unparse(node)!r}')
+    return None

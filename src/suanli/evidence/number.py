@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ def number(text: str, *, exact: bool = False) -> Number | None:
     if match is None or not (match[1] or match[2]):
         return None
     value = float(text.replace(",", "").replace("_", ""))
+    if not math.isfinite(value):
+        return None
     if exact:
         return Number(value)
     whole, decimals, exponent = match[1] or "", match[2], int(match[3] or 0)

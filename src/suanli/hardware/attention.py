@@ -103,7 +103,7 @@ def attention_decode_time_s(
 
     With u = batch x kv_heads pieces of s = min(context, window_tokens) tokens and r query rows each::
 
-        M = bytes/(W e_m min(x n/SM, 1)),  n = clip(u s/chunk, u, SM) processors streaming, x the stream share
+        M = (KV/min(x n/SM, 1) + rest)/(W e_m),  n = clip(u s/chunk, u, SM) processors streaming, x the stream share
         C = 4 u max(r, 16) s d/(P e_c);   U = u/SM piece max(d/128, 1) r^g
         t = launch + depth log2(1 + s/128) + (C^q + M^q + U^q)^(1/q)
 
@@ -130,14 +130,15 @@ def attention_decode_time_s(
     span = _span(context, window_tokens)
     pieces, rows = batch * kv_heads, heads / kv_heads * np.asarray(query_tokens, dtype=float)
     kv = 2.0 * pieces * span * head_dim * number_format(kv_dtype).weight_bytes
-    moved = kv + 4.0 * pieces * rows * head_dim
+    other = 4.0 * pieces * rows * head_dim
+    kept = np.asarray(1.0)
     if warm:
-        cold = cold_share(moved, chip.l2_bytes, c.l2_share, _L2_STEEPNESS)
-        moved = moved * (cold + (1.0 - cold) / (1.0 + c.l2_gain))
+        cold = cold_share(kv + other, chip.l2_bytes, c.l2_share, _L2_STEEPNESS)
+        kept = cold + (1.0 - cold) / (1.0 + c.l2_gain)
     processors = chip.processors
     streams = np.minimum(processors, np.maximum(pieces * span / c.chunk_tokens, pieces))
     bandwidth = np.asarray(chip.memory_bandwidth_bytes_per_s) * c.memory_efficiency
-    memory = moved / (bandwidth * np.minimum(streams / processors * c.stream_share, 1.0))
+    memory = kept * (kv / np.minimum(streams / processors * c.stream_share, 1.0) + other) / bandwidth
     flops = 4.0 * pieces * np.maximum(rows, MIN_ROWS) * span * head_dim
     compute = flops / (chip.peak("bf16") * c.compute_efficiency)
     piece = (

@@ -182,11 +182,16 @@ class CoefficientTable:
             self._cache[key] = self._find(*key)
         return self._cache[key]
 
+    def _formats(self, operator: str) -> list[str]:
+        """Formats of an operator, "*" first, then BF16, then as they come."""
+        found = {place[3] for place in self._places if place[0] == operator}
+        return sorted(found, key=lambda form: (form != ANY, form != "bf16", form))
+
     def _find(
         self, operator: str, chip: str, family: str, dtype: str, framework: str, kernel: str
     ) -> CoefficientSet:
         for level, place in (("chip", (chip, family)), ("family", (ANY, family)), ("generic", (ANY, ANY))):
-            for form in _stand_ins(dtype):
+            for form in _stand_ins(dtype) if dtype != ANY else self._formats(operator):
                 groups = self._places.get((operator, *place, form))
                 if not groups:
                     continue
@@ -259,7 +264,5 @@ def _closest(groups: Mapping[Names, object], framework: str, kernel: str) -> Nam
 
 
 def _stand_ins(dtype: str) -> tuple[str, ...]:
-    if dtype == ANY:
-        return (ANY, "bf16")
     form = number_format(dtype)
     return (form.name, *form.like, ANY)

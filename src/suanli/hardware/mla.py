@@ -109,7 +109,7 @@ def mla_decode_time_s(
 
     With H = heads padded to the kernel's block and p = min(1, pieces/SM) the share of processors at work::
 
-        M = bytes/(W e_m p);   C = 2 b H s (latent + rope + latent)/(P e_c p);   U = b H/block/SM piece
+        M = (cache/p + rest)/(W e_m);   C = 2 b H s (latent + rope + latent)/(P e_c p);   U = b H/block/SM piece
         t = launch + depth log2(1 + s/128) + (C^q + M^q + U^q)^(1/q)
 
     Args:
@@ -134,14 +134,17 @@ def mla_decode_time_s(
     rows = np.asarray(heads, dtype=float) * np.asarray(query_tokens, dtype=float)
     key, out = shape.latent + shape.rope, shape.latent
     blocks = np.ceil(rows / c.head_block)
-    moved = batch * context * key * number_format(kv_dtype).weight_bytes + 2.0 * batch * rows * (key + out)
+    cache = batch * context * key * number_format(kv_dtype).weight_bytes
+    other = 2.0 * batch * rows * (key + out)
+    kept = np.asarray(1.0)
     if warm:
-        cold = cold_share(moved, chip.l2_bytes, c.l2_share, _L2_STEEPNESS)
-        moved = moved * (cold + (1.0 - cold) / (1.0 + c.l2_gain))
+        cold = cold_share(cache + other, chip.l2_bytes, c.l2_share, _L2_STEEPNESS)
+        kept = cold + (1.0 - cold) / (1.0 + c.l2_gain)
     processors = chip.processors
     pieces = np.maximum(batch * context / c.chunk_tokens, batch) * blocks
     busy = np.minimum(pieces / processors, 1.0)
-    memory = moved / (np.asarray(chip.memory_bandwidth_bytes_per_s) * c.memory_efficiency * busy)
+    bandwidth = np.asarray(chip.memory_bandwidth_bytes_per_s) * c.memory_efficiency
+    memory = kept * (cache / busy + other) / bandwidth
     flops = 2.0 * batch * blocks * c.head_block * context * (key + out)
     compute = flops / (_peak(chip, kv_dtype) * c.compute_efficiency * busy)
     piece = batch * blocks / processors * c.piece_s

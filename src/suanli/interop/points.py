@@ -86,7 +86,9 @@ def read_points(path: str | Path) -> Points:
         problems, remarks = _check_header(header, name)
         if problems:
             raise InputError("\n".join(problems))
-        rows = tuple(_row(fields, header, reader.line_num, name) for fields in reader if any(map(str.strip, fields)))
+        rows = tuple(
+            _row(fields, header, reader.line_num, name) for fields in reader if any(map(str.strip, fields))
+        )
     except csv.Error as error:
         raise InputError(f"{name}:{reader.line_num} not CSV: {error}") from None
     return Points(header, rows, tuple(remarks))
@@ -119,7 +121,9 @@ def _near(column: str, header: Sequence[str]) -> str:
 def _row(fields: Sequence[str], header: Sequence[str], line: int, name: str) -> PointRow:
     padded = tuple(fields[: len(header)]) + ("",) * (len(header) - len(fields))
     if len(fields) != len(header):
-        return PointRow(line, padded, None, f"line {line}: {len(fields)} fields, the header has {len(header)}")
+        return PointRow(
+            line, padded, None, f"line {line}: {len(fields)} fields, the header has {len(header)}"
+        )
     request, problems = request_of(dict(zip(header, padded, strict=True)))
     return PointRow(line, padded, request, f"line {line}: {'; '.join(problems)}" if problems else "")
 
@@ -189,7 +193,9 @@ def answer_rows(
             tick(done)
 
 
-def write_answers(path: str | Path, points: Points, answers: Iterable[tuple[PointRow, Answer]]) -> dict[str, int]:
+def write_answers(
+    path: str | Path, points: Points, answers: Iterable[tuple[PointRow, Answer]]
+) -> dict[str, int]:
     """Write the rows with their answers, in one move: the file is complete or as it was before.
 
     Args:

@@ -9,7 +9,7 @@ from suanli import units
 from suanli.report.figures import Bar, bars, waterfall
 from suanli.result.metrics import metrics
 from suanli.result.run import Result
-from suanli.result.tree import shown, shown_band
+from suanli.result.tree import shown, shown_band, shown_off
 from suanli.result.value import Value
 
 _STYLE = """
@@ -71,7 +71,7 @@ def _published(result: Result) -> Iterable[str]:
         yield (
             f"<tr><td>{_label(name)}</td><td class=n>{escape(shown(value))}</td>"
             f"<td class=n>{escape(shown_band(value))}</td><td class=n>{escape(theirs)}</td>"
-            f"<td class=n>{value.value / float(figure) - 1:+.1%}</td></tr>"
+            f"<td class=n>{shown_off(value.value, float(figure))}</td></tr>"
         )
     yield f'</table><p class="soft">Source: {escape(published["source"])}</p>'
 
@@ -93,7 +93,9 @@ def cost_figure(result: Result) -> str:
 
 def _money(label: str, value: Value, kind: str) -> Bar:
     size = value.value or 0.0
-    return Bar(label, size, "unavailable" if value.value is None else f"{units.digits(size, 3)} USD", kind=kind)
+    return Bar(
+        label, size, "unavailable" if value.value is None else f"{units.digits(size, 3)} USD", kind=kind
+    )
 
 
 def power_figure(result: Result) -> str:

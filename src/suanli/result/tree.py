@@ -64,3 +64,8 @@ def shown_band(value: Value) -> str:
         return f"{units.digits(value.low)}..{units.digits(value.high)}"
     _, factor = units.scale_for(value.value, value.unit)
     return f"{units.digits(value.low / factor)}..{units.digits(value.high / factor)}"
+
+
+def shown_off(value: float, published: float) -> str:
+    """Print how far a value is off a published one, "+0.2%"; empty where the published one is 0."""
+    return f"{value / published - 1:+.1%}" if published else ""

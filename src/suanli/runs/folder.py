@@ -76,7 +76,7 @@ def _age(folder: Path) -> float:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")[:60] or "run"
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:60] or "run"
 
 
 def _ledger(result: Result) -> str:
@@ -114,7 +114,7 @@ def _table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> 
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
 
 
 def _scalar(value: Any) -> str:
@@ -122,4 +122,9 @@ def _scalar(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_scalar, value))}]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return _text(value) if isinstance(value, str) else repr(value)
+
+
+def _text(value: str) -> str:
+    # JSON's escapes are TOML's too, but for the one control character that JSON leaves as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 
 # Passes of the fixed point of batch and time per token; the error after four is below 0.1 %.
 _PASSES = 4
+# Requests come apart when their ends spread over this many times less than a group's prefill.
+_LOOSE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Load:
         output_tokens: mean output [token].
         cached_share: share of the prompt found in the prefix cache [1].
         capacity: sequences that the replica can run at a time (memory, framework limit) [1].
+        length_spread: width of the distribution of lengths over the mean, 0 where all requests are alike [1].
         rounds: prompts that each client sends, all clients starting at once; 0 for the steady state alone [1].
         tokens_per_step: tokens a sequence gets in a step, above 1 with speculative decoding [token].
         query_tokens: tokens that a step computes per sequence, drafts included [token].
@@ -37,6 +40,7 @@ class Load:
     output_tokens: ArrayLike
     cached_share: ArrayLike = 0.0
     capacity: ArrayLike = np.inf
+    length_spread: ArrayLike = 0.0
     rounds: ArrayLike = 10.0
     tokens_per_step: ArrayLike = 1.0
     query_tokens: ArrayLike = 1.0
@@ -83,45 +87,73 @@ def decode_step_s(table: StepTable, serving: Serving, sequences: ArrayLike, cont
     return np.asarray(kernels + serving.step_s + serving.sequence_s * batch)
 
 
-def prompt_s(
-    table: StepTable, serving: Serving, decoding: ArrayLike, new: ArrayLike, cached: ArrayLike, chunk: ArrayLike
-) -> tuple[Array, Array]:
-    """Time that a prompt adds to the steps it shares with decodes, and the number of those steps.
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Cost of a prompt.
+
+    Attributes:
+        alone_s: time it adds where it meets no other prompt [s].
+        packed_s: time it adds where prompts fill the steps they share [s].
+        steps: steps it takes alone [1].
+        group: prompts that a full step takes [1].
+    """
+
+    alone_s: Array
+    packed_s: Array
+    steps: Array
+    group: Array
+
+
+def prompt_cost(
+    table: StepTable, serving: Serving, decoding: ArrayLike, new: ArrayLike, cached: ArrayLike
+) -> Prompt:
+    """Time that a prompt adds to the steps it shares with decodes.
 
     Args:
         table: step times.
         serving: constants of the framework.
-        decoding: sequences that decode meanwhile [1].
+        decoding: sequences that decode in the same steps [1].
         new: tokens to compute [token].
         cached: tokens found in the cache [token].
-        chunk: tokens a step takes [token].
 
     Returns:
-        Time [s] and steps [1].
+        The cost, alone and packed with others.
     """
-    new, cached, chunk = (np.asarray(v, dtype=float) for v in (new, cached, chunk))
-    beside = np.asarray(decoding, dtype=float)
-    steps = np.maximum(np.ceil(new / chunk), 1.0)
+    new, cached, beside = (np.asarray(v, dtype=float) for v in (new, cached, decoding))
+    # Without a fixed chunk a step takes the prompt at hand and what room the decodes leave (TRT-LLM's benchmarks).
+    chunk = np.where(serving.chunk_tokens > 0.0, serving.chunk_tokens, new + beside + 128.0)
+    room = np.maximum(chunk - beside, 0.25 * chunk)
+    steps = np.ceil(new / room)
     size = new / steps
-    with_prompt = table.rest_s(beside + size) + table.logits_s(beside + 1.0)
-    without = np.where(beside > 0.0, table.rest_s(beside) + table.logits_s(beside), 0.0)
-    # Chunks attend to what came before: a chunk in the middle stands for the mean.
+    base = np.where(beside > 0.0, table.rest_s(beside), 0.0)
+    # Chunks attend to what came before: one in the middle stands for the mean.
     core = table.prefill_attention_s(1.0, size, cached + 0.5 * (steps - 1.0) * size)
-    kernels = serving.prefill_factor * np.maximum(with_prompt - without + core, 0.0)
-    return np.asarray(steps * (kernels + serving.prefill_step_s) / table.placement.pp), steps
+    head = table.logits_s(beside + 1.0) - np.where(beside > 0.0, table.logits_s(beside), 0.0)
+    alone = steps * (np.maximum(table.rest_s(beside + size) - base, 0.0) + core) + head
+    full = np.maximum(table.rest_s(beside + room) - base, 0.0) * new / room + steps * core
+    factor, stages = serving.prefill_factor, table.placement.pp
+    return Prompt(
+        alone_s=np.asarray((factor * alone + steps * serving.prefill_step_s) / stages),
+        packed_s=np.asarray((factor * full + serving.prefill_step_s * new / room) / stages),
+        steps=steps,
+        group=np.maximum(room / new, 1.0),
+    )
 
 
 def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     """Steady state of N clients on one replica, and the burst they start with.
 
-    With d the decode step, P the time that a prompt adds, O outputs, n steps a prompt, m rounds::
+    With d the decode step, P the time that a prompt adds, O outputs, n steps a prompt, g prompts a step, m rounds::
 
-        TPOT = d + (N - 1) P/O          C = O TPOT + P + d          u = (N - 1) P/C
-        W = min(P/2 u/(1 - u), (N - 1) P/2)
-        steady = d/2 + n d + P + W      burst = P (N + 1)/2
-        TTFT = (burst + (m - 1) steady)/m + base
+        TPOT = d + (N - 1) P/O (1 - TTFT/C)      C = O TPOT + TTFT
+        u = (N - 1) P/C      W = min(P/2 u/(1 - u), (N - 1) P/2)
+        apart = d/2 + n d + P + W      together = g P + d      burst = P (N + g)/2
+        TTFT = (burst + (m - 1) steady)/m + base,  steady between `apart` and `together`
 
-    d is taken at the batch that decodes on average. Requests beyond the capacity wait for a running one to end.
+    Requests of one length that start together end together: prompts then keep meeting in groups of g, and where
+    prefill steps stand alone all N of them meet again and again, half of whose prefill nobody sees in TPOT. Lengths
+    that spread over more than such a group's prefill take them apart. Requests beyond the capacity wait for a running
+    one to end.
 
     Args:
         table: step times of the layout.
@@ -135,45 +167,54 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     prompt, output = np.asarray(load.input_tokens, dtype=float), np.asarray(load.output_tokens, dtype=float)
     capacity = np.minimum(np.asarray(load.capacity, dtype=float), serving.max_sequences * table.placement.dp)
     running = np.minimum(clients, capacity)
+    others = np.maximum(running - 1.0, 0.0)
     cached = prompt * load.cached_share
     new = np.maximum(prompt - cached, 1.0)
     context = prompt + 0.5 * output
-    steps_of_output = np.maximum(output / load.tokens_per_step, 1.0)
-    chunk = np.where(serving.chunk_tokens > 0.0, serving.chunk_tokens, new)
-    batch = running
+    emitted = np.maximum(output / load.tokens_per_step, 1.0)
+    mixed = serving.mixed
+    batch, waited = running, np.zeros(())
     for _ in range(_PASSES):
         step = decode_step_s(table, serving, batch, context, load)
-        added, chunks = prompt_s(table, serving, batch * serving.mixed, new, cached, chunk)
-        others = np.maximum(running - 1.0, 0.0)
-        per_step = step + others * added / steps_of_output
-        cycle = steps_of_output * per_step + added + step
+        cost = prompt_cost(table, serving, batch * mixed, new, cached)
+        met = others * cost.alone_s / (emitted * step + others * cost.alone_s + cost.alone_s)
+        # The busier prefill is, the more prompts share a step.
+        added = cost.alone_s + (cost.packed_s - cost.alone_s) * met
+        group = np.minimum(np.where(mixed > 0.5, cost.group, running), running)
+        spread = load.length_spread * emitted * step
+        tied = 1.0 / (1.0 + (_LOOSE * spread / (group * cost.packed_s)) ** 2)
+        seen = 1.0 - 0.5 * tied * (1.0 - mixed)
+        share = emitted * step / (emitted * step + waited)
+        per_step = step + others * added / emitted * seen * share
+        cycle = emitted * per_step + waited + step
         busy = np.minimum(others * added / cycle, 0.999)
-        batch = np.maximum(running * steps_of_output * per_step / (cycle + 0.5 * added * busy / (1.0 - busy)), 1e-6)
-    wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * others * added)
-    own = added + step * (0.5 + serving.mixed * chunks * (others > 0.0))
+        wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * others * added)
+        apart = step * (0.5 + serving.ttft_steps + mixed * cost.steps) + added + wait
+        burst = 0.5 * cost.packed_s * (running + np.minimum(cost.group, running))
+        burst = burst + step * (mixed + serving.ttft_steps)
+        together = np.where(
+            mixed > 0.5, group * cost.packed_s + step * (cost.steps + serving.ttft_steps), burst
+        )
+        waited = apart + tied * (np.maximum(together, apart) - apart)
+        batch = np.maximum(running * emitted * per_step / (emitted * per_step + waited), 1e-6)
     queued = np.maximum(clients - capacity, 0.0)
+    cycle = emitted * per_step + waited
     admission = queued * cycle / np.maximum(running, 1e-9)
-    steady = own + wait + admission
-    burst = 0.5 * added * (running + 1.0) + _burst_admission(clients, running, cycle)
+    waves = np.maximum(clients / np.maximum(running, 1e-9) - 1.0, 0.0)
     rounds = np.asarray(load.rounds, dtype=float)
     weight = np.where(rounds > 0.0, 1.0 / np.maximum(rounds, 1.0), 0.0)
     host = serving.ttft_base_s + serving.prompt_s * prompt
-    alone, _ = prompt_s(table, serving, 0.0, new, cached, chunk)
+    alone = prompt_cost(table, serving, 0.0, new, cached).alone_s
+    first = burst + 0.5 * waves * cycle
     return Latency(
-        ttft_s=weight * burst + (1.0 - weight) * steady + host,
+        ttft_s=np.asarray(weight * first + (1.0 - weight) * (waited + admission) + host),
         unloaded_ttft_s=np.asarray(alone + serving.step_s + host),
-        tpot_s=np.asarray(per_step * steps_of_output / output),
+        tpot_s=np.asarray(per_step * emitted / output),
         itl_s=step,
         batch=np.minimum(batch, running),
         prefill_s=added,
         decode_step_s=step,
         prefill_share=np.minimum(running * added / cycle, 1.0),
-        requests_per_s=np.asarray(running / (cycle + wait)),
+        requests_per_s=np.asarray(running / cycle),
         waiting=queued,
     )
-
-
-def _burst_admission(clients: Array, running: Array, cycle: Array) -> Array:
-    """Mean wait of a client's first request for room: the r-th wave of a full house waits r cycles [s]."""
-    waves = clients / np.maximum(running, 1e-9)
-    return np.asarray(0.5 * np.maximum(waves - 1.0, 0.0) * cycle)

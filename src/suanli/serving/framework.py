@@ -50,6 +50,8 @@ class Serving:
         sequence_s: host time of a step per running sequence (sampling, detokenising) [s].
         prefill_step_s: extra time of a step that computes prompt tokens [s].
         ttft_base_s: request handling before and after the first step (HTTP, tokenise, schedule, detokenise) [s].
+        ttft_steps: steps that pass between the first token's step and its delivery (overlapped scheduling, streaming
+            at intervals) [1].
         prompt_s: host time per prompt token (tokenise, transfer) [s].
         chunk_tokens: prompt tokens that a step takes beside its decodes; 0: a whole prompt at least [token].
         mixed: 1 where prompt chunks share steps with decodes, 0 where prefill steps stand alone [1].
@@ -64,6 +66,7 @@ class Serving:
     sequence_s: float = 10e-6
     prefill_step_s: float = 3e-3
     ttft_base_s: float = 60e-3
+    ttft_steps: float = 1.0
     prompt_s: float = 0.0
     chunk_tokens: float = 8192.0
     mixed: float = 1.0

@@ -24,8 +24,10 @@ from suanli.serving.precision import Precision
 
 Array = NDArray[np.float64]
 
-# Engines quantise activations inside the norm or activation before the product, not in a kernel of its own.
-FUSED_QUANTISE = QuantiseCoefficients()
+# Engines quantise activations to one scale a tensor inside the norm or activation before the product; scales of blocks
+# take a kernel of its own.
+_FUSED = QuantiseCoefficients()
+_BLOCKS = QuantiseCoefficients(launch_s=2.0e-6)
 # Kernels of the elementwise operators whose work the expert kernels include.
 _INSIDE_EXPERTS = ("permute", "expert_activation", "unpermute")
 # Popularity of experts: lognormal with this sigma. Reproduces the measured ratio of hottest to mean expert load of
@@ -111,7 +113,7 @@ def add_products(
         n = np.array([[float(gemm.n * gemm.copies)] for _, gemm in members])
         k = np.array([[float(gemm.k)] for _, gemm in members])
         time = gemm_time_s(m, n, k, form, chip, kernels.get("gemm", GemmCoefficients, form))
-        time = np.where(m > 0.0, time + quantise_time_s(m, k, form, chip, FUSED_QUANTISE), 0.0)
+        time = np.where(m > 0.0, time + quantise_time_s(m, k, form, chip, _FUSED if form == "fp8" else _BLOCKS), 0.0)
         moved = np.where(m > 0.0, gemm_bytes(m, n, k, form), 0.0)
         for row, (count, gemm) in enumerate(members):
             parts.add(gemm.name, count * time[row], count * gemm.flops, count * moved[row])

@@ -7,7 +7,8 @@ import importlib
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -74,5 +75,59 @@ def _compile(sources: list[types.ModuleType], numba: Any) -> Run:
                 clone = types.FunctionType(value.__code__, space, name)
                 clone.__module__ = module.__name__
                 space[name] = numba.njit(**options)(clone)
-    run: Run = space["run"]
+    dispatcher = space["run"]
+
+    def run(state: State, most: int) -> bool:
+        if dispatcher.signatures:
+            return bool(dispatcher(state, most))
+        with linked_once():
+            return bool(dispatcher(state, most))
+
     return run
+
+
+@contextmanager
+def linked_once() -> Iterator[None]:
+    """Let numba optimise and emit the loop as one module, instead of every function again in each of its callers.
+
+    numba finalizes the library of each function with copies of all it calls, so that a deep call tree costs several
+    times its size. Here the libraries of inner functions stay as they are, and the outer one links all of them. It
+    reaches into numba's code generator; where a version lacks what it needs, compilation is only slower.
+    """
+    from numba.core import codegen
+
+    kind, generator = codegen.JITCodeLibrary, codegen.JITCPUCodegen
+    if not (hasattr(kind, "_get_module_for_linking") and hasattr(generator, "set_env")):
+        yield
+        return
+    whole, set_env = kind.finalize, generator.set_env
+
+    def finalize(library: Any) -> None:
+        if library.name != "run":
+            library._finalized = True
+            return
+        library._linking_libraries = _closure(library)
+        whole(library)
+        # Left over are addresses of the inner dispatchers, which calls by symbol never read.
+        library._dynamic_globals.clear()
+
+    def set_known_env(self: Any, name: str, env: Any) -> None:
+        if self._engine.is_symbol_defined(name):
+            set_env(self, name, env)
+
+    kind.finalize, generator.set_env = finalize, set_known_env
+    try:
+        yield
+    finally:
+        kind.finalize, generator.set_env = whole, set_env
+
+
+def _closure(library: Any) -> list[Any]:
+    found: dict[Any, None] = {}
+    todo = list(library._linking_libraries)
+    while todo:
+        other = todo.pop()
+        if other not in found:
+            found[other] = None
+            todo += other._linking_libraries
+    return list(found)

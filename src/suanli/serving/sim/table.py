@@ -5,12 +5,12 @@ from __future__ import annotations
 from suanli.serving.sim import columns as c
 from suanli.serving.sim.state import State
 
-_MULTIPLIER = 2654435761  # Knuth's multiplicative hash: 2**32 over the golden ratio
+_MULTIPLIER = 1640531527  # 2**32 over the golden ratio squared: Knuth's multiplicative hash without overflow
 
 
 def slot_of(s: State, key: int) -> int:
     """The slot where a key would be if no other key had taken it."""
-    mixed = (key & 0xFFFFFFFF) * _MULTIPLIER + (key >> 32) * 40503
+    mixed = (key & 0x7FFFFFFF) * _MULTIPLIER + (key >> 31) * 40503
     return int(((mixed >> 15) ^ mixed) & (s.ch.shape[0] - 1))
 
 

@@ -90,5 +90,5 @@ def _owned(catalog: Catalog, chip: str) -> HourlyCost | None:
     value = price.si * (1.0 + host) * annuity / YEAR_S
     return HourlyCost(
         Interval(value, value / _OWNED_FACTOR, value * _OWNED_FACTOR),
-        f"owned: price of {price.as_of}, host share {host:.0%}, {rate:.0%} a year over {life:.0f} years; no rent on record",
+        f"owned: price of {price.as_of}, host share {host:.0%}, {rate:.0%} over {life:.0f} years; no rent on record",
     )

@@ -74,7 +74,7 @@ class Answer:
         quantities: {name of QUANTITIES: value with band}; one that is not known is absent.
         basis: "calibrated", "family" or "datasheet"; "" where there is no answer.
         unknown: {name of QUANTITIES: why it is absent} for an answer that is ok.
-        estimate: the estimate itself, with layout, batch, memory and the time of each operator; None where there is none.
+        estimate: the estimate itself, with layout, batch, memory and operator times; None where there is none.
         power_wall_w: power at the AC input of the servers [W].
         internal: whether a defect of ours is the reason.
     """

@@ -113,6 +113,12 @@ def _aiconfigurator(row: Row, base: Measurement) -> Measurement:
     flags = base.flags + ((Flag("", "mtp", why),) if mtp and "inferred" in why else ())
     if "TTFT>5s" in row["notes"] and metric == "ttft_s":
         flags += (Flag("ttft_s", "queue", "above 5 s at a prompt of at most 1024: queueing or warm-up"),)
+    if base.chip == "nvidia-gb200" or (base.model == "deepseek-r1" and base.framework == "trtllm 1.3.0rc1"):
+        flags += (
+            Flag(
+                "", "label", "rows of this batch contradict one another by a factor: not what the label says"
+            ),
+        )
     options = {"burst_prompts_per_client": 10.0}
     if row["source_family"] == "INFX":
         options["length_low_share"] = 0.8

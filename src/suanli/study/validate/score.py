@@ -104,7 +104,16 @@ def _groups(pairs: Iterable[Pair]) -> list[tuple[list[float], list[float]]]:
     groups: dict[tuple[object, ...], list[Pair]] = {}
     for pair in pairs:
         one = pair.measurement
-        key = (one.model, one.chip, one.weights_dtype, one.framework.split()[0], one.isl, one.osl, one.mtp, one.phase)
+        key = (
+            one.model,
+            one.chip,
+            one.weights_dtype,
+            one.framework.split()[0],
+            one.isl,
+            one.osl,
+            one.mtp,
+            one.phase,
+        )
         groups.setdefault(key, []).append(pair)
     return [
         ([pair.predicted or 0.0 for pair in group], [pair.measured for pair in group])

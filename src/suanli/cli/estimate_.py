@@ -1,0 +1,233 @@
+"""`suanli estimate`: one deployment's speed, power and price per token; `--batch` for a file of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, table
+
+if TYPE_CHECKING:
+    from suanli.study.deployment.request import Answer, Interval, Request
+    from suanli.study.deployment.solve import Deployments
+
+_EXIT = {"ok": 0, "infeasible": 1, "unsupported": 2}
+_LABELS = {
+    "ttft_s": "TTFT",
+    "tpot_s": "TPOT",
+    "itl_s": "ITL",
+    "output_tokens_per_s": "Output",
+    "input_tokens_per_s": "Input",
+    "power_w": "Power, accelerators",
+    "usd_per_mtok_output": "Cost of output",
+}
+_UNIT_NAMES = {"s": "s", "token/s": "tok/s", "W": "W", "USD/Mtok": "USD/Mtok"}
+
+
+@click.command()
+@click.option(
+    "--model", metavar="M", help="Id, alias, Hugging Face name or a config.json. See: suanli catalog models."
+)
+@click.option("--chip", metavar="C", help="Id, alias or a name in use (h200_sxm). See: suanli catalog chips.")
+@click.option("--n-chips", metavar="N", help="Accelerators. Default: as many as the layout says, else 1.")
+@click.option("--tp", metavar="N", help="Tensor parallelism. Default: chosen.")
+@click.option("--pp", metavar="N", help="Pipeline stages. Default: 1.")
+@click.option("--dp", metavar="N", help="Data parallelism (attention groups of a mixture of experts).")
+@click.option("--ep", metavar="N", help="Expert parallelism.")
+@click.option(
+    "--weights-dtype", metavar="T", help="bf16, fp8, nvfp4, int4 ... Default: the checkpoint's own."
+)
+@click.option("--kv-dtype", metavar="T", help="Format of the KV cache. Default: the framework's.")
+@click.option("--framework", metavar="F", help='"vllm 0.19.0", "sglang", "trtllm", or "*" for any (default).')
+@click.option("--phase", metavar="P", help="mixed (default), prefill or decode.")
+@click.option("--isl", metavar="N", help="Prompt tokens; for phase decode the context so far. Default 1024.")
+@click.option("--osl", metavar="N", help="Output tokens. Default 1024.")
+@click.option("--concurrency", metavar="N", help="Requests in flight at the whole deployment. Default 1.")
+@click.option("--batch", metavar="FILE", help="CSV of points with the names above as columns.")
+@click.option("-o", "--output", metavar="FILE", help="With --batch: the CSV to write.")
+@catalog_option
+@json_option
+def command(
+    batch: str | None, output: str | None, overlays: tuple[str, ...], as_json: bool, **fields: str | None
+) -> int:
+    """Estimate TTFT, TPOT, tokens/s, watts and $/Mtok of a deployment, each with its 90 % band.
+
+    TPOT is (end to end - TTFT)/(tokens - 1). Rates and power are of the whole deployment.
+
+    \b
+    suanli estimate --model Qwen/Qwen3-32B --chip h200_sxm --tp 4 --isl 4096 --osl 512 --concurrency 32
+    suanli estimate --batch points.csv -o out.csv
+    """
+    from suanli.errors import InputError
+    from suanli.study.deployment.solve import Deployments
+
+    texts = {name: value for name, value in fields.items() if value is not None}
+    if batch is not None:
+        if texts:
+            raise InputError(
+                f"--batch takes its points from the file; leave out --{'; --'.join(_flags(texts))}"
+            )
+        if output is None:
+            raise InputError("--batch needs -o FILE for the answers")
+        return _batch(Deployments(open_catalog(overlays)), batch, output, as_json)
+    if output is not None:
+        raise InputError("-o goes with --batch; for one point redirect --json to a file")
+    return _one(Deployments(open_catalog(overlays)), texts, as_json)
+
+
+def _flags(texts: dict[str, str]) -> list[str]:
+    return [name.replace("_", "-") for name in texts]
+
+
+def _batch(deployments: Deployments, batch: str, output: str, as_json: bool) -> int:
+    from suanli.cli.progress import Progress
+    from suanli.interop.points import answer_rows, read_points, write_answers
+
+    points = read_points(batch)
+    for remark in points.remarks:
+        click.echo(f"note: {remark}", err=True)
+    progress = Progress("estimating", len(points.rows))
+    try:
+        counts = write_answers(output, points, answer_rows(points, deployments.answer, progress.tick))
+    finally:
+        progress.close()
+    if as_json:
+        print_json({"schema": "suanli/batch/1", "rows": len(points.rows), "output": output, "status": counts})
+    else:
+        said = (
+            ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), key=lambda i: -i[1]))
+            or "no rows"
+        )
+        click.echo(f"{output}: {said}")
+    return 0
+
+
+def _one(deployments: Deployments, texts: dict[str, str], as_json: bool) -> int:
+    from suanli.errors import InputError
+    from suanli.interop.points import request_of
+
+    request, problems = request_of(texts)
+    if request is None:
+        raise InputError("\n".join(f"--{_dashed(problem)}" for problem in problems))
+    answer = deployments.answer(request)
+    if as_json:
+        print_json(_document(request, answer))
+        return _EXIT[answer.status]
+    if answer.status != "ok":
+        word = "Infeasible" if answer.status == "infeasible" else "suanli"
+        click.echo(f"{word}: {answer.reason}", err=True)
+        return 4 if answer.internal else _EXIT[answer.status]
+    _print(deployments, request, answer)
+    return 0
+
+
+def _dashed(problem: str) -> str:
+    name, _, rest = problem.partition(" ")
+    return f"{name.replace('_', '-')} {rest}"
+
+
+def _document(request: Request, answer: Answer) -> dict[str, Any]:
+    from suanli import __version__
+    from suanli.study.deployment.request import QUANTITIES
+
+    metrics = {
+        name: {"value": found.value, "low": found.low, "high": found.high, "unit": unit}
+        if (found := answer.quantities.get(name))
+        else {
+            "value": None,
+            "unit": unit,
+            "reason": answer.unknown.get(name, answer.reason or "not part of this phase"),
+        }
+        for name, unit in QUANTITIES.items()
+    }
+    document = {
+        "schema": "suanli/estimate/1",
+        "version": __version__,
+        "request": {name: getattr(request, name) for name in request.__slots__ if name != "options"},
+        "status": answer.status,
+        "reason": answer.reason,
+        "basis": answer.basis,
+        "metrics": metrics,
+    }
+    return {**document, **(_details(answer.estimate) if answer.status == "ok" else {})}
+
+
+def _details(found: Any) -> dict[str, Any]:
+    layout = found.layout
+    return {
+        "layout": {name: getattr(layout, name) for name in ("tp", "pp", "dp", "ep")},
+        "batch": found.batch,
+        "bottleneck": found.bottleneck,
+        "step_s": dict(found.parts),
+    }
+
+
+def _print(deployments: Deployments, request: Request, answer: Answer) -> None:
+    from suanli.study.deployment.request import QUANTITIES
+
+    title = f"{request.model} on {_chips(request, answer)}, {request.phase}"
+    shown = table(title, ("", "left"), ("estimate", "right"), ("90 % band", "right"))
+    for name, unit in QUANTITIES.items():
+        found = answer.quantities.get(name)
+        if found is not None:
+            shown.add_row(_LABELS[name], *_values(found, _UNIT_NAMES[unit]))
+        elif name in answer.unknown:
+            shown.add_row(_LABELS[name], "unavailable", "")
+    if answer.power_wall_w is not None:
+        shown.add_row("Power, at the wall", *_values(answer.power_wall_w, "W"))
+    out = console()
+    out.print(shown)
+    _print_split(answer)
+    for line in _notes(deployments, answer):
+        out.print(line, style="dim")
+
+
+def _chips(request: Request, answer: Answer) -> str:
+    layout = answer.estimate.layout
+    count = request.n_chips or (request.tp or 1) * (request.pp or 1) * (request.dp or 1)
+    return f"{count} x {request.chip} (tp {layout.tp}, pp {layout.pp}, dp {layout.dp}, ep {layout.ep})"
+
+
+def _values(found: Interval, unit: str) -> tuple[str, str]:
+    from suanli.units import digits
+
+    scale, name = 1.0, unit
+    if unit == "s" and found.value < 1.0:
+        scale, name = 1e3, "ms"
+    if unit == "W" and found.value >= 1e4:
+        scale, name = 1e-3, "kW"
+    low, high = (digits(end * scale, 3) for end in (found.low, found.high))
+    return f"{digits(found.value * scale, 3)} {name}", f"{low}..{high}"
+
+
+def _print_split(answer: Answer) -> None:
+    """Print where the time of a step goes, largest first, and what limits it."""
+    parts = {name: seconds for name, seconds in answer.estimate.parts.items() if seconds > 0.0}
+    total = sum(parts.values())
+    if not total:
+        return
+    shown = table(
+        "Where a step's time goes", ("operator", "left"), ("ms", "right"), ("share", "right"), ("", "left")
+    )
+    ordered = sorted(parts.items(), key=lambda item: -item[1])
+    rest = sum(seconds for _, seconds in ordered[10:])
+    for name, seconds in [*ordered[:10], *([("others", rest)] if rest else [])]:
+        share = seconds / total
+        shown.add_row(name.replace("_", " "), f"{1e3 * seconds:.3f}", f"{share:.1%}", "#" * round(24 * share))
+    console().print(shown)
+
+
+def _notes(deployments: Deployments, answer: Answer) -> list[str]:
+    basis = {
+        "calibrated": "kernels of this chip were measured",
+        "family": "kernels of a chip of the same family were measured",
+        "datasheet": "no kernels of this chip family were measured: datasheet and a general prior",
+    }
+    found = answer.estimate
+    cost = deployments.cost(found.chip if isinstance(getattr(found, "chip", None), str) else "")
+    lines = [f"Bottleneck: {found.bottleneck}. Basis: {answer.basis} ({basis.get(answer.basis, '')})."]
+    if cost is not None:
+        lines.append(f"Price: {cost.usd_per_s.value * 3600:.2f} USD/h a chip ({cost.basis}).")
+    lines += [f"{_LABELS[name]} unavailable: {why}." for name, why in answer.unknown.items()]
+    return lines

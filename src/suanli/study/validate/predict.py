@@ -1,0 +1,127 @@
+"""Predict what was measured: the question that each measurement answers, put to the model under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from suanli.study.deployment.request import Answer, Interval, Request
+from suanli.study.validate.measured import Measurement
+from suanli.study.validate.score import Pair
+
+Answerer = Callable[[Request], Answer]
+# Clients of an "as many as fit" run: far beyond what any deployment holds, so that memory decides the batch.
+SATURATION = 1e5
+# Passes that find the batch at which a deployment runs at a given speed; each halves the span of its logarithm.
+_BISECTIONS = 24
+_NOT_PREDICTED = ("power_tdp_share", "energy_j_per_token", "requests_per_s")
+
+
+def pairs(
+    measurements: Sequence[Measurement], answer: Answerer, tick: Callable[[int], None] | None = None
+) -> list[Pair]:
+    """Predict every metric of every measurement.
+
+    Args:
+        measurements: what was measured.
+        answer: the model under test; never raises.
+        tick: called with the number of measurements done.
+    """
+    found: list[Pair] = []
+    for done, one in enumerate(measurements, start=1):
+        found += _pairs(one, answer)
+        if tick is not None:
+            tick(done)
+    return found
+
+
+def _pairs(one: Measurement, answer: Answerer) -> Iterable[Pair]:
+    predicted, found = _predict(one, answer)
+    for metric, measured in one.values.items():
+        if metric in _NOT_PREDICTED or (one.protocol == "production" and metric == "tpot_s"):
+            continue
+        band = predicted.get(metric)
+        if band is None:
+            reason = found.reason or found.unknown.get(metric, "not predicted")
+            yield Pair(one, metric, measured, None, reason=reason)
+        else:
+            yield Pair(one, metric, measured, band.value, band.low, band.high, found.basis)
+
+
+def _predict(one: Measurement, answer: Answerer) -> tuple[Mapping[str, Interval], Answer]:
+    """Return {metric: prediction} and the answer behind it."""
+    if one.isl is None or (one.osl is None and one.phase == "mixed"):
+        return {}, Answer("unsupported", "lengths are not stated")
+    if one.protocol == "production":
+        return _at_speed(one, answer)
+    if one.protocol == "static" and one.phase == "mixed":
+        return _static(one, answer)
+    found = answer(request_of(one))
+    return found.quantities, found
+
+
+def request_of(one: Measurement, **changes: object) -> Request:
+    """Return the measurement's configuration as a request.
+
+    Args:
+        one: the measurement.
+        changes: fields of the request that differ.
+    """
+    concurrency = one.concurrency
+    if concurrency is None:
+        concurrency = SATURATION if one.protocol == "offline" else 1.0
+    fields: dict[str, object] = {
+        "model": one.model,
+        "chip": one.chip,
+        "n_chips": one.n_chips,
+        "tp": one.tp,
+        "pp": one.pp,
+        "dp": one.dp,
+        "ep": one.ep,
+        "weights_dtype": one.weights_dtype,
+        "kv_dtype": one.kv_dtype,
+        "framework": one.framework,
+        "phase": one.phase,
+        "isl": one.isl,
+        "osl": one.osl or 1.0,
+        "concurrency": concurrency,
+        "options": one.options,
+    }
+    return Request(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def _static(one: Measurement, answer: Answerer) -> tuple[Mapping[str, Interval], Answer]:
+    """A batch that starts and ends together: all prompts at once, then osl - 1 steps.
+
+    e2e = TTFT + (osl - 1) TPOT, output rate = batch osl/e2e.
+    """
+    prompt = answer(request_of(one, phase="prefill", osl=1.0))
+    if prompt.status != "ok":
+        return {}, prompt
+    decode = answer(request_of(one, phase="decode"))
+    if decode.status != "ok":
+        return {}, decode
+    steps, batch, outputs = (one.osl or 1.0) - 1.0, one.concurrency or 1.0, one.osl or 1.0
+    ttft, tpot = prompt.quantities["ttft_s"], decode.quantities["tpot_s"]
+    whole = Interval(*(getattr(ttft, end) + steps * getattr(tpot, end) for end in ("value", "low", "high")))
+    rate = Interval(*(batch * outputs / getattr(whole, end) for end in ("value", "high", "low")))
+    return {"ttft_s": ttft, "tpot_s": tpot, "e2e_s": whole, "output_tokens_per_s": rate}, decode
+
+
+def _at_speed(one: Measurement, answer: Answerer) -> tuple[Mapping[str, Interval], Answer]:
+    """Throughput of a service whose speed per user is published: at the batch that runs at that speed.
+
+    The speed is an input here and not judged.
+    """
+    wanted = one.values["tpot_s"]
+    low, high = float(one.n_chips), 4096.0 * one.n_chips
+    found = answer(request_of(one, concurrency=low))
+    for _ in range(_BISECTIONS):
+        middle = (low * high) ** 0.5
+        trial = answer(request_of(one, concurrency=middle))
+        if trial.status == "ok" and trial.quantities["tpot_s"].value <= wanted:
+            low, found = middle, trial
+        else:
+            high = middle
+    if found.status != "ok":
+        return {}, found
+    return found.quantities, found

@@ -1,0 +1,216 @@
+"""Points files: what passes through, what is refused at once, what becomes a row with a reason."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suanli.errors import InputError
+from suanli.interop.points import (
+    ANSWER_COLUMNS,
+    COLUMNS,
+    PointRow,
+    answer_fields,
+    answer_rows,
+    read_points,
+    request_of,
+    write_answers,
+)
+from suanli.study.deployment.request import QUANTITIES, Answer, Interval, Request
+
+GOOD = {
+    "id": "a",
+    "model": "qwen3-32b",
+    "chip": "h100_sxm",
+    "n_chips": "4",
+    "isl": "1024",
+    "osl": "512",
+    "concurrency": "16",
+}
+
+
+def write(path: Path, rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def solved(request: Request) -> Answer:
+    """A stand-in for the estimate: TTFT is the prompt length, so that rows can be told apart."""
+    return Answer(
+        "ok", quantities={"ttft_s": Interval(request.isl, request.isl / 2, request.isl * 2)}, basis="family"
+    )
+
+
+def test_a_row_as_a_question(tmp_path: Path) -> None:
+    points = read_points(write(tmp_path / "p.csv", [GOOD]))
+    request = points.rows[0].request
+    assert request == Request(
+        model="qwen3-32b", chip="h100_sxm", n_chips=4, isl=1024.0, osl=512.0, concurrency=16.0
+    )
+    assert points.remarks == ()
+
+
+def test_empty_means_choose_or_default(tmp_path: Path) -> None:
+    points = read_points(write(tmp_path / "p.csv", [{"model": "m", "chip": "c"}]))
+    assert points.rows[0].request == Request(model="m", chip="c")
+
+
+def test_extra_columns_pass_through_in_place(tmp_path: Path) -> None:
+    columns = ("site", *COLUMNS, "note")
+    source = write(tmp_path / "p.csv", [GOOD | {"site": "x,y", "note": 'say "hi"'}], columns)
+    points = read_points(source)
+    counts = write_answers(tmp_path / "out.csv", points, answer_rows(points, solved))
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        header, row = list(csv.reader(file))
+    assert header == [*columns, *ANSWER_COLUMNS]
+    found = dict(zip(header, row, strict=True))
+    assert (found["site"], found["note"], found["n_chips"]) == ("x,y", 'say "hi"', "4")
+    assert (found["status"], found["ttft_s"], found["ttft_s_low"], found["basis"]) == (
+        "ok",
+        "1024",
+        "512",
+        "family",
+    )
+    assert found["power_w"] == ""
+    assert counts == {"ok": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"n_chips": "four"}, 'n_chips "four" is not a number'),
+        ({"tp": "1.5"}, "tp must be a whole number"),
+        ({"ep": "0"}, "ep must be a whole number of at least 1"),
+        ({"isl": "0"}, "isl must be at least 1 token"),
+        ({"osl": "-3"}, "osl must be at least 1 token"),
+        ({"concurrency": "-1"}, "concurrency must be above 0"),
+        ({"concurrency": "nan"}, "concurrency nan is not finite"),
+        ({"isl": "inf"}, "isl inf is not finite"),
+        ({"phase": "warmup"}, 'phase "warmup" is none of mixed, prefill, decode'),
+        ({"model": ""}, "model is empty"),
+    ],
+)
+def test_a_bad_row_has_a_reason_and_its_line(tmp_path: Path, changes: dict[str, str], word: str) -> None:
+    points = read_points(write(tmp_path / "p.csv", [GOOD, GOOD | changes, GOOD]))
+    write_answers(tmp_path / "out.csv", points, answer_rows(points, solved))
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["ok", "unsupported", "ok"]
+    assert rows[1]["reason"].startswith("line 3: ")
+    assert word in rows[1]["reason"]
+    assert all(rows[1][name] == "" for name in QUANTITIES)
+
+
+def test_all_problems_of_a_row_at_once() -> None:
+    request, problems = request_of({"model": "", "chip": "", "tp": "x", "isl": "0"})
+    assert request is None
+    assert len(problems) == 4
+
+
+def test_a_row_of_another_length(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("model,chip,isl\nm,c\nm,c,10,20\nm,c,10\n", encoding="utf-8")
+    rows = read_points(path).rows
+    assert rows[0].problem == "line 2: 2 fields, the header has 3"
+    assert rows[1].problem == "line 3: 4 fields, the header has 3"
+    assert rows[2].request is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["empty", "model,chip"]),
+        ("mdel,chip\nx,y\n", ['column model is missing; is "mdel" meant?']),
+        ("a;b\n1;2\n", ["column model is missing", "column chip is missing", "separated by commas"]),
+        ("model,chip,isl,isl\nm,c,1,2\n", ["column isl is there twice"]),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_everything(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_points(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_no_file_and_no_text(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_points(tmp_path / "none.csv")
+    (tmp_path / "b.csv").write_bytes(b"model,chip\n\xff\xfe,1\n")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_points(tmp_path / "b.csv")
+
+
+def test_a_byte_order_mark_and_blank_lines(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_bytes("\ufeffmodel, chip\r\nm,c\r\n\r\n,\r\nn,d\r\n".encode())
+    assert [row.request.model for row in read_points(path).rows if row.request] == ["m", "n"]
+
+
+def test_a_misspelled_column_is_pointed_out(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "p.csv", [{"model": "m", "chip": "c", "n_chip": "8"}], ("model", "chip", "n_chip")
+    )
+    assert 'Did you mean "n_chips"?' in read_points(path).remarks[0]
+
+
+def test_answers_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
+    columns = (*COLUMNS, "status", "tag")
+    points = read_points(write(tmp_path / "p.csv", [GOOD | {"status": "old", "tag": "t"}], columns))
+    write_answers(tmp_path / "out.csv", points, answer_rows(points, solved))
+    header = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert header.count("status") == 1
+    assert "tag" in header
+
+
+def test_the_output_is_whole_or_untouched(tmp_path: Path) -> None:
+    points = read_points(write(tmp_path / "p.csv", [GOOD, GOOD]))
+    target = tmp_path / "out.csv"
+    target.write_text("before", encoding="utf-8")
+
+    def broken(request: Request) -> Answer:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_answers(target, points, answer_rows(points, broken))
+    assert target.read_text(encoding="utf-8") == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "p.csv"]
+    with pytest.raises(InputError, match="cannot be written"):
+        write_answers(tmp_path / "no" / "out.csv", points, answer_rows(points, solved))
+
+
+def test_unknown_is_empty_never_zero() -> None:
+    fields = answer_fields(Answer("infeasible", "does not fit"))
+    assert fields[:2] == ["infeasible", "does not fit"]
+    assert set(fields[2:]) == {""}
+    assert len(fields) == len(ANSWER_COLUMNS)
+
+
+@given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12)), min_size=1, max_size=6))
+@settings(deadline=None)
+def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, str]]) -> None:
+    """Whatever stands in extra columns comes out as it went in (CSV itself ends a lone CR as a line)."""
+    folder = tmp_path_factory.mktemp("points")
+    safe = [tuple(t.replace("\r", "").replace("\x00", "") for t in pair) for pair in texts]
+    rows = [GOOD | {"x": first, "y": second} for first, second in safe]
+    points = read_points(write(folder / "p.csv", rows, (*COLUMNS, "x", "y")))
+    write_answers(folder / "out.csv", points, answer_rows(points, solved))
+    with (folder / "out.csv").open(newline="", encoding="utf-8") as file:
+        found = [(row["x"], row["y"]) for row in csv.DictReader(file)]
+    assert found == safe
+
+
+def test_progress_is_told_each_row(tmp_path: Path) -> None:
+    points = read_points(write(tmp_path / "p.csv", [GOOD, GOOD | {"isl": "0"}, GOOD]))
+    seen: list[int] = []
+    rows: list[tuple[PointRow, Answer]] = list(answer_rows(points, solved, seen.append))
+    assert seen == [1, 2, 3]
+    assert [answer.status for _, answer in rows] == ["ok", "unsupported", "ok"]
