@@ -12,7 +12,7 @@ $(BIN)/suanli: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/suanli
-	$(BIN)/pip install -q -e '.[dev,parquet]'
+	$(BIN)/pip install -q -e '.[dev]'
 	@touch $@
 
 demo: $(BIN)/suanli  ## run the first scenario and write its run folder

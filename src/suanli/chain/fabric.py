@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from suanli.chain.facts import Facts
 from suanli.errors import InputError
 from suanli.network import ClosFabric, FabricBill, Medium, Switch, choose_medium, clos, fabric_bill
+from suanli.network.clos import MAX_TIERS
 
 if TYPE_CHECKING:
     from suanli.chain.tokens import Service
@@ -40,7 +41,7 @@ def fabric(scenario: Scenario, facts: Facts, service: Service) -> Fabric:
     switch = _switch(facts, _wanted(facts, "switch", wanted.switch, rate), rate)
     book.given("network.oversubscription", wanted.oversubscription)
     size = clos(
-        endpoints, switch.radix, oversubscription=wanted.oversubscription, max_tiers=wanted.tiers or 3
+        endpoints, switch.radix, oversubscription=wanted.oversubscription, max_tiers=wanted.tiers or MAX_TIERS
     )
     bill = _bill(facts, size, switch, _wanted(facts, "link", wanted.link, rate))
     extra = facts.assume("network", "other_capex_share")
