@@ -43,18 +43,24 @@ class ScenarioError(InputError):
         super().__init__("\n".join(self.problems))
 
 
+_FEW = 12  # names that can be listed whole
+
+
 class UnknownIdError(InputError):
     """An id that is not in the catalogue (or in a result), with the close ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], see: str = "") -> None:
         self.kind = kind
         self.name = name
-        hint = close_matches(name, known)
+        names = list(dict.fromkeys(known))
+        hint = close_matches(name, names)
         message = f'No {kind} "{name}".'
         if hint:
             message += f" Close: {', '.join(hint)}."
         if see:
             message += f" See: {see}"
+        elif not hint or len(names) <= _FEW:
+            message += f" Known: {', '.join(names)}."
         super().__init__(message)
 
 

@@ -419,7 +419,7 @@ def test_problems_name_the_file_that_holds_them(suanli: Cli, tmp_path: Path) -> 
         ("fleet.nodes=0", r"--set fleet\.nodes: 0 must be more than 0"),
         ("uncertainty.draws=-1", r"--set uncertainty\.draws: -1 must be at least 0"),
         ("uncertainty.draws=many", r"--set uncertainty\.draws: input should be a valid integer"),
-        ("network.tiers=4", r'--set network\.tiers: "4" is not one of 1, 2, 3'),
+        ("network.max_tiers=5", r'--set network\.max_tiers: "5" is not one of 1, 2, 3, 4'),
         ("serving.chip=h900", r'--set serving\.chip: No chip "h900"\.'),
         ("name=5", r"--set name: input should be a valid string, got 5"),
     ],
@@ -564,3 +564,11 @@ def test_the_change_that_is_proposed_fits(suanli: Cli, tmp_path: Path) -> None:
     assert chips
     larger = PLAN.replace("chips = 4, tp = 4", f"chips = {chips[1]}, tp = {chips[1]}")
     assert "does not fit" not in run_text(suanli, tmp_path, larger).err
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_each_phase_needs_room_for_the_weights(suanli: Cli, tmp_path: Path, phase: str) -> None:
+    """671 GB of FP8 weights do not go into four chips of 80 GB, whichever phase they serve."""
+    (only,) = refused(suanli("run", DAY, "-o", "out", "--set", f"serving.{phase}={{ chips = 4, ep = 4 }}"), 1)
+    assert only.startswith("deepseek-r1 does not fit on 4 x nvidia-h800-sxm: weights take "), only
+    assert files(tmp_path) == set()

@@ -27,6 +27,13 @@ def test_inputs_that_differ_and_no_others(suanli: Cli, two: tuple[Path, Path]) -
     }
 
 
+def test_what_was_published_is_no_input(suanli: Cli, two: tuple[Path, Path]) -> None:
+    figures = '\n[published]\nsource = "a paper"\nfigures = { "fleet.nodes" = 3 }\n'
+    two[1].write_text('description = "the same"\n' + PLAN + figures, encoding="utf-8")
+    document = suanli("compare", *two, "--json").json()
+    assert document["inputs"] == {} and document["moves"] == []
+
+
 def test_a_section_alone_moves_what_it_should(suanli: Cli, two: tuple[Path, Path]) -> None:
     document = suanli("compare", *two, "--json").json()
     moves = {move["input"]: move["ratio"] for move in document["moves"]}

@@ -38,7 +38,7 @@ def test_scenario_errors_keep_every_line() -> None:
 def test_unknown_id_says_what_was_close_and_where_to_look() -> None:
     error = UnknownIdError("chip", "h200_smx", ["nvidia-h200-sxm", "amd-mi300x"], see="suanli catalog chips")
     assert str(error) == 'No chip "h200_smx". Close: nvidia-h200-sxm. See: suanli catalog chips'
-    assert str(UnknownIdError("chip", "zzz", ["nvidia-h200-sxm"])) == 'No chip "zzz".'
+    assert str(UnknownIdError("chip", "zzz", ["nvidia-h200-sxm"])) == 'No chip "zzz". Known: nvidia-h200-sxm.'
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,8 @@ laws = settings(deadline=None, max_examples=100)
 @given(BYTES, BYTES, BYTES, SHARE)
 def test_the_parts_make_the_memory(memory: float, weights: float, kv: float, reserve: float) -> None:
     fit = memory_fit(memory, weights, kv, reserve)
-    assert fit.weights_bytes + fit.reserve_bytes + fit.kv_bytes == pytest.approx(
-        memory, rel=1e-9, abs=memory * 1e-9
-    )
+    parts = float(fit.weights_bytes + fit.reserve_bytes + fit.kv_bytes)
+    assert parts == pytest.approx(memory, rel=1e-9, abs=weights * 1e-12)
 
 
 @laws

@@ -53,9 +53,11 @@ def test_a_fixed_fleet_keeps_the_split(
 @pytest.mark.parametrize("nodes", [1, 2, 3, 7, 226, 278, 1000])
 def test_exactly_n_nodes_are_n(nodes: int) -> None:
     """The last digit of a float buys no system: 0.1 + 0.2 must not install one more."""
-    for share in (0.1, 0.3, 1 / 3, 0.7):
-        size = fleet_size(nodes * share * 8.0, nodes * (1 - share) * 8.0, 1.0, 1.0, 8, 1.0, 1.0, 1.0)
-        assert float(size.installed_nodes) == nodes
+    for share in (0.05, 0.1, 0.3, 1 / 3, 0.35, 0.7, 0.85):
+        for rate in (3.0, 7.0, 11.0, 13.0):
+            demand = nodes * 8.0 * rate * 0.7
+            size = fleet_size(demand * share, demand * (1 - share), rate, rate, 8, 0.7, 0.7, 1.0)
+            assert float(size.installed_nodes) == nodes, (share, rate, float(size.nodes))
 
 
 def test_the_published_peak_of_deepseek() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,7 +100,7 @@ def test_spearman(first: list[float], second: list[float], expected: float) -> N
 @given(st.lists(st.floats(0.001, 1e6), min_size=3, max_size=30, unique=True))
 @settings(deadline=None)
 def test_rank_does_not_change_under_growing_maps(values: list[float]) -> None:
-    assert spearman(values, list(np.log(values) * 3 + 7)) == pytest.approx(1.0)
+    assert spearman(values, [4.0 * value for value in values]) == pytest.approx(1.0)
     assert spearman([1.0] * len(values), values) is None
 
 
@@ -134,7 +133,10 @@ def test_closed_loop_and_offline_are_asked_as_measured() -> None:
     found = pairs([BASE, offline], spy)
     assert seen[0].concurrency == 10.0
     assert seen[1].concurrency == SATURATION
-    assert [(one.metric, one.predicted) for one in found[:2]] == [("tpot_s", pytest.approx(0.02)), ("ttft_s", pytest.approx(0.1))]
+    assert [(one.metric, one.predicted) for one in found[:2]] == [
+        ("tpot_s", pytest.approx(0.02)),
+        ("ttft_s", pytest.approx(0.1)),
+    ]
 
 
 def test_a_static_batch_is_prompts_then_steps() -> None:
@@ -148,7 +150,9 @@ def test_a_static_batch_is_prompts_then_steps() -> None:
 
 
 def test_a_published_speed_is_an_input_and_not_judged() -> None:
-    one = replace(BASE, protocol="production", phase="decode", values={"tpot_s": 0.05, "output_tokens_per_s": 800.0})
+    one = replace(
+        BASE, protocol="production", phase="decode", values={"tpot_s": 0.05, "output_tokens_per_s": 800.0}
+    )
     found = pairs([one], linear)
     # 50 ms is reached at 40 sequences: 40/0.05 = 800 tok/s.
     assert [entry.metric for entry in found] == ["output_tokens_per_s"]
@@ -192,9 +196,15 @@ def test_verdicts_by_hand() -> None:
 def test_the_page_holds_every_part(tmp_path: Path) -> None:
     many = [replace(BASE, concurrency=float(n), values={"tpot_s": 0.01 + 0.001 * n}) for n in range(1, 12)]
     found = pairs(many, linear)
-    files = write_board(found, tmp_path / "docs" / "validation.md", "made-up rows") if (tmp_path / "docs").mkdir() is None else []
+    files = write_board(found, tmp_path / "docs" / "validation.md", "made-up rows")
     text = files[0].read_text(encoding="utf-8")
-    for heading in ("## Targets", "## By family", "## Where the error sits", "## Largest errors", "## Not answered"):
+    for heading in (
+        "## Targets",
+        "## By family",
+        "## Where the error sits",
+        "## Largest errors",
+        "## Not answered",
+    ):
         assert heading in text
     assert "made-up rows" in text
     plot = tmp_path / "docs" / "figures" / "validation-infx-tpot_s.svg"
@@ -226,15 +236,33 @@ def test_the_grid_notices_changes_and_only_changes() -> None:
 
 def test_the_shipped_tables_read_and_say_where_they_are_from() -> None:
     found = read_shipped()
-    assert {one.family for one in found} >= {"DSEEK", "SGLEP", "CM384", "TRTLLM06", "TRTLLM1", "INFX", "AICGAP", "NEURON", "XJD"}
+    assert {one.family for one in found} >= {
+        "DSEEK",
+        "SGLEP",
+        "CM384",
+        "TRTLLM06",
+        "TRTLLM1",
+        "INFX",
+        "AICGAP",
+        "NEURON",
+        "XJD",
+    }
     assert all(one.source and one.grade for one in found)
     # Closed-loop rows that ship are judged rows: constants of frameworks are fitted on the other half.
-    assert all(one.half == "judge" for one in found if one.protocol == "closed_loop" and one.family in ("INFX", "AICGAP"))
+    assert all(
+        one.half == "judge"
+        for one in found
+        if one.protocol == "closed_loop" and one.family in ("INFX", "AICGAP")
+    )
 
 
 # SGLang, "Deploying DeepSeek with PD disaggregation and large-scale EP", 2025-05-05: 22,282 tok/s a node of 8.
 def test_a_published_rate_per_node_is_taken_to_the_unit() -> None:
-    rows = [one for one in read_shipped() if one.family == "SGLEP" and one.chip == "nvidia-h100-sxm" and one.phase == "decode"]
+    rows = [
+        one
+        for one in read_shipped()
+        if one.family == "SGLEP" and one.chip == "nvidia-h100-sxm" and one.phase == "decode"
+    ]
     assert any(one.values["output_tokens_per_s"] == pytest.approx(22282 / 8 * 72, rel=1e-4) for one in rows)
 
 

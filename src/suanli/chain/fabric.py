@@ -41,7 +41,10 @@ def fabric(scenario: Scenario, facts: Facts, service: Service) -> Fabric:
     switch = _switch(facts, _wanted(facts, "switch", wanted.switch, rate), rate)
     book.given("network.oversubscription", wanted.oversubscription)
     size = clos(
-        endpoints, switch.radix, oversubscription=wanted.oversubscription, max_tiers=wanted.tiers or MAX_TIERS
+        endpoints,
+        switch.radix,
+        oversubscription=wanted.oversubscription,
+        max_tiers=wanted.max_tiers or MAX_TIERS,
     )
     bill = _bill(facts, size, switch, _wanted(facts, "link", wanted.link, rate))
     extra = facts.assume("network", "other_capex_share")

@@ -65,14 +65,18 @@ def facility(scenario: Scenario, facts: Facts, service: Service) -> Facility:
     book.label("cooling.system", scenario.cooling.system, "scenario")
     book.label("site.id", facts.catalog.resolve("sites", scenario.site.id), "scenario")
     converters = _converters(facts, chain)
-    it_w, design_w, chips_w = _it_power(facts, service, net, chain, converters)
+    # Whoever rents pays for the nodes that serve; whoever owns feeds those that wait, too.
+    waiting = (
+        np.maximum(service.installed_systems - service.nodes, 0.0) if scenario.economics.rent is None else 0.0
+    )
+    it_w, design_w, chips_w = _it_power(facts, service, net, chain, converters, waiting)
     year = _year(scenario, facts, it_w, design_w, chain, converters)
     _power_metrics(facts, year, chips_w, net, it_w)
     return _site(scenario, facts, year, net, design_w)
 
 
 def _it_power(
-    facts: Facts, service: Service, net: Fabric, chain: Chain, converters: dict[str, Converter]
+    facts: Facts, service: Service, net: Fabric, chain: Chain, converters: dict[str, Converter], waiting: Num
 ) -> tuple[Array, Array, Array]:
     book, system = facts.ledger, service.system
     prefill, decode = np.asarray(service.prefill_chips), np.asarray(service.decode_chips)
@@ -81,8 +85,12 @@ def _it_power(
     activity = busy / (prefill + decode)
     idle, other = facts.assume("hardware", "chip_idle_share"), facts.assume("hardware", "other_activity")
     node_w = system_power_w(system, service.chip.tdp_w, activity, idle, other)
+    idle_w = system_power_w(
+        system, service.chip.tdp_w, 0.0, idle, facts.assume("hardware", "other_activity_idle")
+    )
     chips_w = service.nodes * system_power_w(system, service.chip.tdp_w, activity, idle, 0.0)
-    mean_w = service.nodes * node_w + net.power_w
+    chips_w = chips_w + waiting * system_power_w(system, service.chip.tdp_w, 0.0, idle, 0.0)
+    mean_w = service.nodes * node_w + waiting * idle_w + net.power_w
     largest_w = np.maximum(service.installed_systems * np.asarray(system.power_max_w) + net.power_w, mean_w)
     # Published system power is measured with an AC supply; a rack fed with 800 V DC has another converter there.
     it_w, design_w = (
@@ -90,6 +98,9 @@ def _it_power(
         for power in (mean_w, largest_w)
     )
     book.derive("power.node", node_w)
+    book.derive("power.node_idle", idle_w)
+    if np.any(np.asarray(waiting) > 0.0):
+        book.derive("fleet.nodes_waiting", waiting)
     book.derive("power.it", it_w)
     book.derive("power.it_design", design_w)
     return it_w, design_w, chips_w

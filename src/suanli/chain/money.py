@@ -182,7 +182,10 @@ def _wage(facts: Facts, site: str) -> Num:
 
 
 def _facility_prices(facts: Facts, site: str) -> FacilityPrices:
-    key = facts.text("sites", site, "construction") or "us-average"
+    key = facts.text("sites", site, "construction")
+    if key is None:
+        key = "us-average"
+        facts.ledger.warn(f"{site} has no build cost on record: the average of the United States is used.")
     names = ("capex_electrical", "capex_mechanical", "capex_shell", "capex_fit_out", "capex_land_and_soft")
     if all(facts.catalog.get("construction", key, name) for name in names):
         electrical, mechanical, shell, fit_out, land = (

@@ -50,7 +50,9 @@ def command(
         raise click.UsageError("compare needs two cases: two files, or one file with [variants.NAME] tables")
     found = differences(results)
     first, second = list(results.values())[:2]
-    moved = moves(first, second, lambda data: chain.run(parse(data), catalog)) if len(results) == 2 else []
+    # A stored run may be of another catalogue: its moves would mix two states.
+    fresh = len(results) == 2 and all(case.endswith(".toml") for case in cases)
+    moved = moves(first, second, lambda data: chain.run(parse(data), catalog)) if fresh else []
     if as_json:
         print_json(
             {

@@ -113,7 +113,7 @@ def find_design(name: str) -> Design:
         UnknownIdError: no such cooling system; names the close ones.
     """
     if name not in DESIGNS:
-        raise UnknownIdError("cooling system", name, DESIGNS, see="docs/theory/cooling.md")
+        raise UnknownIdError("cooling system", name, DESIGNS)
     return DESIGNS[name]
 
 

@@ -13,21 +13,14 @@ from suanli.evidence.causes import Case, cause
 from suanli.evidence.claims import Claim, Registry, registry
 from suanli.evidence.expression import Program, compile_expression
 from suanli.evidence.number import Number, number, small_count
-from suanli.evidence.quantity import claim_unit, comparable
+from suanli.evidence.quantity import conversion
 from suanli.evidence.relation import Relation, relations
 from suanli.evidence.verdict import VERDICTS, Outcome, evaluate, judge, plain
 
 _LITERALS = re.compile(r"[-+]?\d[\d.]*(?:[eE][-+]?\d+)?|null|None")
-_ALIKE = (
-    "growth",
-    "growth_percent",
-    "change",
-    "change_percent",
-    "cagr",
-    "cagr_percent",
-    "cut",
-    "cut_percent",
-)
+_PAIR = re.compile(r"^(?:growth|change|cagr|cut)(?:_percent)?\({([^{}:/]+)}, {([^{}:/]+)}(?:, [\d.]+)?\)$")
+_ADDED = re.compile(r"^{[^{}:/]+}(?: [-+] {[^{}:/]+})*$")
+_SINGLE = re.compile(r"^{([^{}:/]+)}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +101,7 @@ def _run(check: Relation, claim: Claim, source: Registry) -> Finding:
     try:
         program = compile_expression(check.expression)
         operands = [source.operand(reference) for reference in program.references]
-        _compare_units(program, check, source)
+        operands = _one_unit(program, check, source, operands)
         computed = evaluate(program, operands)
         printed = _printed(check, source)
         verdict, places = judge(
@@ -118,6 +111,7 @@ def _run(check: Relation, claim: Claim, source: Registry) -> Finding:
             exact=check.kind == "identity",
             about=claim.approximate,
             same=check.relation == "same" and check.kind != "identity",
+            outside=check.kind == "printed" and any(_outside(source, name) for name in program.references),
         )
     except SuanliError as error:
         return _unjudged(check, claim.subject, str(error))
@@ -138,6 +132,11 @@ def _run(check: Relation, claim: Claim, source: Registry) -> Finding:
     )
     value = claim.value if value is None and claim.value else value
     return Finding(check, claim.subject, printed.value, computed.value, verdict, why, value, slip)
+
+
+def _outside(source: Registry, reference: str) -> bool:
+    figure = source.figures.get(reference)
+    return figure is not None and figure.origin == "external"
 
 
 def _unjudged(check: Relation, subject: str, why: str) -> Finding:
@@ -167,19 +166,29 @@ def _literal(text: str, exact: bool) -> Number | None:
     return Number(read.value) if exact or ("." not in text and small_count(read.value)) else read
 
 
-def _compare_units(program: Program, check: Relation, source: Registry) -> None:
-    """Growth and savings compare two amounts of one kind: their units must be comparable."""
-    if not any(name in _ALIKE for name in program.calls) or len(program.references) != 2:
-        return
-    first, second = (source.unit(reference) for reference in program.references)
-    if first and second and not comparable(claim_unit(first), claim_unit(second)):
-        raise _incomparable(check, first, second)
+def _one_unit(program: Program, check: Relation, source: Registry, operands: list[Any]) -> list[Any]:
+    """Bring amounts that are compared or added as they stand to one unit: growth, savings, sums and differences.
+
+    An expression that scales its operands itself is left alone.
+
+    Raises:
+        UnitError: two of them measure different things.
+    """
+    pair, added = _PAIR.match(check.expression), _ADDED.match(check.expression)
+    units = [source.unit(reference) for reference in program.references]
+    if not (pair or added) or not all(units):
+        return operands
+    target = units[0]
+    single = _SINGLE.match(check.printed.strip())
+    if added and single and source.unit(single[1]):
+        target = source.unit(single[1])
+    return [_scaled(operand, conversion(unit, target)) for operand, unit in zip(operands, units, strict=True)]
 
 
-def _incomparable(check: Relation, first: str, second: str) -> SuanliError:
-    from suanli.errors import UnitError
-
-    return UnitError(f'{check.id}: "{first}" and "{second}" cannot be compared')
+def _scaled(operand: Any, factor: float) -> Any:
+    if not isinstance(operand, Number) or factor == 1.0:
+        return operand
+    return Number(operand.value * factor, operand.half * factor, operand.loose * factor)
 
 
 def _labels(claim: Claim, check: Relation) -> Sequence[str]:

@@ -225,30 +225,38 @@ def _claimed(known: Registry, name: str) -> float:
 
 
 def _judge(
-    row: dict[str, str], stated: dict[str, tuple[float, ...]], rule: Thresholds, catalog: Catalog, known: Registry
+    row: dict[str, str],
+    stated: dict[str, tuple[float, ...]],
+    rule: Thresholds,
+    catalog: Catalog,
+    known: Registry,
 ) -> TableRow:
     floor = number(known.claim(row["claim"]).low)
     tpp = floor.value if floor else float("nan")
     density = float(row["density_floor"] or 0.0)
-    own = ""
-    if row["basis"] in stated:
-        need_tpp, need_density = stated[row["basis"]]
-        short = [f"TPP floor {tpp:g} below {need_tpp:g}"] * (tpp < need_tpp)
-        short += [f"PD floor {density:g} below {need_density:g}"] * (density < need_density)
-        own = f"{row['basis']} is stated to need {need_tpp:g} and {need_density:g}: {', '.join(short)}" if short else ""
-    real = ""
-    if row["chip"]:
-        chip = _classify(catalog, rule, row["chip"])
-        listed = row["restricted"] == "yes"
-        if chip.october_2023 != "unknown" and (chip.october_2023 != "free") != listed:
-            printed = "restricted" if listed else "not restricted"
-            real = f"{row['chip']}: TPP {chip.tpp:,.0f} is {chip.october_2023} by the real rule, printed as {printed}"
-    elif row["tpp_outside"]:
-        outside = float(row["tpp_outside"])
-        status = october_2023(rule, outside, None)
-        if status == "3A090.a" and row["restricted"] == "no":
-            real = f"TPP {outside:,.0f} ({row['tpp_note']}) is 3A090.a by the real rule, printed as not restricted"
-    if not real and row["chip"] and chip.tpp is not None and tpp < rule.tpp_a <= chip.tpp:
-        real = f"printed TPP floor {tpp:g}, {row['chip']} has {chip.tpp:,.0f}"
-    text = f"{'below ' if row['density_below'] else ''}{row['density_below'] or row['density_floor'] + '+'}"
-    return TableRow(row["claim"], row["part"], tpp, text, row["restricted"] == "yes", row["basis"], own, real)
+    listed = row["restricted"] == "yes"
+    text = f"below {row['density_below']}" if row["density_below"] else f"{row['density_floor']}+"
+    own = _own_fault(row["basis"], tpp, density, stated)
+    real = _real_fault(catalog, rule, row["chip"], tpp, listed) if row["chip"] else ""
+    return TableRow(row["claim"], row["part"], tpp, text, listed, row["basis"], own, real)
+
+
+def _own_fault(basis: str, tpp: float, density: float, stated: dict[str, tuple[float, ...]]) -> str:
+    if basis not in stated:
+        return ""
+    need_tpp, need_density = stated[basis]
+    short = [f"TPP floor {tpp:g} below {need_tpp:g}"] * (tpp < need_tpp)
+    short += [f"PD floor {density:g} below {need_density:g}"] * (density < need_density)
+    return f"{basis} is stated to need {need_tpp:g} and {need_density:g}: {', '.join(short)}" if short else ""
+
+
+def _real_fault(catalog: Catalog, rule: Thresholds, name: str, tpp_floor: float, listed: bool) -> str:
+    chip = _classify(catalog, rule, name)
+    if chip.tpp is None:
+        return ""
+    if chip.october_2023 != "unknown" and (chip.october_2023 != "free") != listed:
+        printed = "restricted" if listed else "not restricted"
+        return f"{name}: TPP {chip.tpp:,.0f} is {chip.october_2023} by the real rule, printed as {printed}"
+    if tpp_floor < rule.tpp_a <= chip.tpp:
+        return f"printed TPP floor {tpp_floor:g}, {name} has {chip.tpp:,.0f}"
+    return ""

@@ -59,7 +59,10 @@ def dangling(catalog: Catalog, claims: Registry | None = None) -> list[str]:
     """Citations of claims that the registry does not hold, as "table/id/parameter: claim"."""
     known = claims or registry()
     return [
-        f"{fact.name}: {claim}" for fact in _facts(catalog) for claim in cited(fact) if claim not in known.claims
+        f"{fact.name}: {claim}"
+        for fact in _facts(catalog)
+        for claim in cited(fact)
+        if claim not in known.claims
     ]
 
 

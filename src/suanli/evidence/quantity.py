@@ -115,8 +115,8 @@ def comparable(left: ClaimUnit, right: ClaimUnit) -> bool:
     return not (left.noun and right.noun and left.noun != right.noun)
 
 
-def convert(value: float, source: str, target: str) -> float:
-    """Convert a printed amount to another printed unit: 24.6 "billion CNY" -> 246 "亿元".
+def conversion(source: str, target: str) -> float:
+    """The factor from one printed unit to another: "billion CNY" to "亿元" is 10.
 
     Raises:
         UnitError: they measure different things.
@@ -124,7 +124,7 @@ def convert(value: float, source: str, target: str) -> float:
     have, want = claim_unit(source), claim_unit(target)
     if not comparable(have, want):
         raise UnitError(f'"{source}" and "{target}" cannot be compared')
-    return value * have.factor / want.factor
+    return have.factor / want.factor
 
 
 def _scale(text: str) -> tuple[float, str]:

@@ -139,6 +139,7 @@ def _claim(entry: Mapping[str, Any], place: str, problems: list[str]) -> Claim |
         problems.append(f"{place} ({name}): table must hold rows, each a list")
         return None
     values = [str(entry.get(key, "")) for key in _CLAIM]
+    table = {row: [None if cell == "" else cell for cell in cells] for row, cells in table.items()}
     return claim_of(values, table)
 
 

@@ -3,7 +3,8 @@
 Tolerance: every operand is moved by half a unit of its last place, one after another, and the moves of the result are
 added up. Within the printed figure's own half unit: consistent. Within that plus the operands' tolerance: rounding.
 Trailing zeros of large round numbers may be no digits at all ("1500" for 1520); that is allowed as rounding up to 2.5 %
-(5 % where the report says "about"). Beyond: inconsistent.
+(5 % where the report says "about", 0.25 % where it names a limit). Where a figure from outside the report is needed,
+8 % may be another convention. Beyond: inconsistent.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ VERDICTS = ("consistent", "rounding", "inconsistent", "unjudged")
 _EPSILON = 1e-9
 _ROUND_CAP = 0.025
 _ABOUT_CAP = 0.05
+_BOUND_CAP = 0.0025  # a stated limit is kept or not; its trailing zeros are digits but for the last rounding
+OUTSIDE = 0.08  # a figure from outside the report may rest on another convention
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ def judge(
     exact: bool = False,
     about: bool = False,
     same: bool = False,
+    outside: bool = False,
 ) -> tuple[str, list[int]]:
     """Compare; return the verdict, and for rows the places that are inconsistent.
 
@@ -103,8 +107,12 @@ def judge(
         bound: "at least", "at most", "within" (printed is [low, high]) or "".
         exact: an identity: trailing zeros count as digits.
         about: the report says "about".
+        outside: the other side rests on figures from outside the report.
         same: both are printed figures of one quantity: they must agree to the digits of the coarser one.
     """
+    if outside and isinstance(computed.value, float) and isinstance(printed.value, float):
+        extra = max(OUTSIDE * abs(printed.value) - printed.spread, 0.0)
+        computed = Outcome(computed.value, computed.spread + extra, computed.loose + extra)
     if same and not isinstance(computed.value, list | str | bool):
         half = max(computed.spread, printed.spread)
         computed, printed = Outcome(computed.value, 0.0, 0.0), Outcome(printed.value, half, half)
@@ -115,7 +123,7 @@ def judge(
         near = low if computed.value < low else high
         return _one(computed.value, near, (computed.spread, 0.0), (0.0, 0.0), "")[:1][0], []
     if not isinstance(computed.value, list):
-        cap = 0.0 if exact else _ABOUT_CAP if about else _ROUND_CAP
+        cap = 0.0 if exact else _BOUND_CAP if bound else _ABOUT_CAP if about else _ROUND_CAP
         return _scalar(computed, printed, bound, cap), []
     wanted = printed.value if isinstance(printed.value, list) else [printed.value] * len(computed.value)
     if len(wanted) != len(computed.value):
@@ -144,7 +152,8 @@ def _scalar(computed: Outcome, printed: Outcome, bound: str, cap: float) -> str:
     if isinstance(wanted, str) or isinstance(value, str):
         return "consistent" if value == wanted else "inconsistent"
     limit = cap * abs(wanted)
-    tolerance = (computed.spread, min(computed.loose, max(limit, computed.spread)))
+    ours = min(cap, _ROUND_CAP) * abs(wanted)
+    tolerance = (computed.spread, min(computed.loose, max(ours, computed.spread)))
     halves = (printed.spread, min(printed.loose, max(limit, printed.spread)))
     return _one(value, wanted, tolerance, halves, bound)
 

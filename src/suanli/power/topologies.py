@@ -123,5 +123,5 @@ def find_chain(name: str) -> Chain:
         UnknownIdError: no such chain; names the close ones.
     """
     if name not in CHAINS:
-        raise UnknownIdError("power chain", name, CHAINS, see="docs/theory/power.md")
+        raise UnknownIdError("power chain", name, CHAINS)
     return CHAINS[name]

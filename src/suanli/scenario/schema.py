@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from suanli import units
 from suanli.errors import UnitError
@@ -152,7 +160,7 @@ class Network(Section):
 
     switch: str | None = None
     link: str | None = None
-    tiers: Literal[1, 2, 3] | None = None
+    max_tiers: Literal[1, 2, 3, 4] | None = None
     oversubscription: Factor = 1.0
     ports_per_chip: Count | None = None
 
@@ -195,6 +203,14 @@ class Economics(Section):
     discount_rate: Share | None = None
     server_life: Seconds | None = None
     horizon: Seconds | None = None
+
+    @field_validator("horizon")
+    @classmethod
+    def _whole_years(cls, value: float | None) -> float | None:
+        years = None if value is None else value / units.to_si(1.0, "year")
+        if years is not None and (years < 0.5 or abs(years - round(years)) > 0.01):
+            raise ValueError(f"{years:.3g} years: cash flows are yearly; give whole years")
+        return value
 
 
 class Uncertainty(Section):

@@ -83,7 +83,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Prefill of one chip: rate [token/s], compute and exposed exchange time per token [s], bound by what."""
+    """Prefill of one chip: rate [token/s], compute and exposed exchange time per token [s]."""
 
     tokens_per_s: Array
     compute_s: Array

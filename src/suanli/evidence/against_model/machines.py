@@ -18,7 +18,10 @@ _CARDS = {
     "t21": "enflame-t21",
     "mlu370x8": "cambricon-mlu370-x8",
 }
-_PODS = {"cm384": ("huawei-cloudmatrix-384", "huawei-ascend-910c"), "nvl72": ("nvidia-gb200-nvl72", "nvidia-gb200")}
+_PODS = {
+    "cm384": ("huawei-cloudmatrix-384", "huawei-ascend-910c"),
+    "nvl72": ("nvidia-gb200-nvl72", "nvidia-gb200"),
+}
 _TITLES = {"cm384": "CloudMatrix 384", "nvl72": "GB200 NVL72"}
 _MACHINE_CARDS = 8.0
 _BITS = 8.0
@@ -66,8 +69,7 @@ def _scaleup(pod: str) -> Compute:
     return compute
 
 
-def _machines(card: str, peta: float) -> Compute:
-    chip = _CARDS[card]
+def _machines(chip: str, peta: float) -> Compute:
 
     def compute(catalog: Catalog, claims: Registry) -> Computed:
         peak, where = _source(catalog, "chips", chip, "peak_fp16")
@@ -107,10 +109,18 @@ def _910c_dies(catalog: Catalog, claims: Registry) -> Computed:
     return Computed(peak / _TERA, where)
 
 
-def _pod_row(pod: str, name: str, quantity: str, unit: str, compute: Compute, tolerance: float = 0.05) -> Comparison:
+def _pod_row(
+    pod: str, name: str, quantity: str, unit: str, compute: Compute, tolerance: float = 0.05
+) -> Comparison:
     claim = f"s000-{pod}-{name}"
     return Comparison(
-        f"{pod}-{name}", (claim,), f"{_TITLES[pod]} {quantity}", unit, compute, reference=claim, tolerance=tolerance
+        f"{pod}-{name}",
+        (claim,),
+        f"{_TITLES[pod]} {quantity}",
+        unit,
+        compute,
+        reference=claim,
+        tolerance=tolerance,
     )
 
 
@@ -123,24 +133,26 @@ def _pods() -> tuple[Comparison, ...]:
             _pod_row(pod, "hbm-bw", "memory bandwidth", "TB/s", _total(pod, "memory_bandwidth", _TERA)),
             _pod_row(pod, "scaleup", "scale-up bandwidth, one direction", "Gb/s", _scaleup(pod), 0.15),
             _pod_row(pod, "w-tflop", "W per TFLOPS", "W/TFLOPS", _power_per(pod, "peak_bf16", _TERA), 0.12),
-            _pod_row(pod, "w-tbs", "W per TB/s", "W per TB/s", _power_per(pod, "memory_bandwidth", _TERA), 0.12),
-            _pod_row(pod, "kw-tb", "kW per TB", "kW/TB", _power_per(pod, "memory_capacity", 1e15), 0.12),
+            _pod_row(
+                pod, "w-tbs", "W per TB/s", "W per TB/s", _power_per(pod, "memory_bandwidth", _TERA), 0.12
+            ),
+            _pod_row(pod, "kw-tb", "kW per TB", "kW/TB", _power_per(pod, "memory_capacity", _GIGA), 0.12),
         ]
     return tuple(rows)
 
 
 def _counts() -> tuple[Comparison, ...]:
     rows = []
-    for card in _CARDS:
+    for card, chip in _CARDS.items():
         claim = f"s000-{card}-1000p"
         for label, peta, tolerance in (("decimal", 1e18, 0.0), ("binary", 1024.0 * 1e15, 0.025)):
             rows.append(
                 Comparison(
                     f"machines-{card}-{label}",
                     (claim,),
-                    f"8-card machines for 1,000 P, {_CARDS[card]}, {label} prefix",
+                    f"8-card machines for 1,000 P, {chip}, {label} prefix",
                     "1",
-                    _machines(card, peta),
+                    _machines(chip, peta),
                     reference=claim,
                     tolerance=tolerance,
                 )
@@ -152,23 +164,46 @@ ROWS = (
     *_pods(),
     *_counts(),
     Comparison(
-        "b30-cluster", ("s000-b30-cluster-equiv",), "100 B30 against 100 H20, compute", "%", _b30,
+        "b30-cluster",
+        ("s000-b30-cluster-equiv",),
+        "100 B30 against 100 H20, compute",
+        "%",
+        _b30,
         reference="s000-b30-cluster-equiv",
     ),
     Comparison(
-        "b30-bandwidth", ("s000-b30-cluster-equiv", "s000-x-b30-bw"), "100 B30 against 100 H20, memory bandwidth", "%",
-        _b30_bandwidth, reference="s000-b30-cluster-equiv",
+        "b30-bandwidth",
+        ("s000-b30-cluster-equiv", "s000-x-b30-bw"),
+        "100 B30 against 100 H20, memory bandwidth",
+        "%",
+        _b30_bandwidth,
+        reference="s000-b30-cluster-equiv",
     ),
     Comparison(
-        "910c-rate", ("s000-910c-fp16", "s001-910c-fp16"), "Ascend 910C dense rate", "TFLOP/s", _910c_dies,
-        reference="s001-910c-fp16", tolerance=0.05,
+        "910c-rate",
+        ("s000-910c-fp16", "s001-910c-fp16"),
+        "Ascend 910C dense rate",
+        "TFLOP/s",
+        _910c_dies,
+        reference="s001-910c-fp16",
+        tolerance=0.05,
     ),
     Comparison(
-        "910d-compute", ("s000-910d-vs-h100",), "Ascend 910D over H100, compute", "%", _910d_compute,
-        reference="s000-910d-vs-h100", tolerance=0.05,
+        "910d-compute",
+        ("s000-910d-vs-h100",),
+        "Ascend 910D over H100, compute",
+        "%",
+        _910d_compute,
+        reference="s000-910d-vs-h100",
+        tolerance=0.05,
     ),
     Comparison(
-        "910d-efficiency", ("s000-910d-eff-gain",), "Ascend 910D over H100, TFLOPS/W", "%", _910d_efficiency,
-        reference="s000-910d-eff-gain", tolerance=0.05,
+        "910d-efficiency",
+        ("s000-910d-eff-gain",),
+        "Ascend 910D over H100, TFLOPS/W",
+        "%",
+        _910d_efficiency,
+        reference="s000-910d-eff-gain",
+        tolerance=0.05,
     ),
 )

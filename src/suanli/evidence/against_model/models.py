@@ -51,22 +51,31 @@ def _kv_mla(catalog: Catalog, claims: Registry) -> Computed:
 def _total(catalog: Catalog, claims: Registry) -> Computed:
     from suanli.llm import from_config, parameters
 
-    return Computed(parameters(from_config(catalog.model("deepseek-v3"))).total, "parameters of deepseek-v3, summed by shape")
+    return Computed(
+        parameters(from_config(catalog.model("deepseek-v3"))).total,
+        "parameters of deepseek-v3, summed by shape",
+    )
 
 
 def _active(catalog: Catalog, claims: Registry) -> Computed:
     from suanli.llm import from_config, parameters
 
-    return Computed(parameters(from_config(catalog.model("deepseek-v3"))).active, "active parameters of deepseek-v3")
+    return Computed(
+        parameters(from_config(catalog.model("deepseek-v3"))).active, "active parameters of deepseek-v3"
+    )
 
 
 def _training_hours(catalog: Catalog, claims: Registry) -> Computed:
     from suanli.llm import from_config, training_flops_per_token
 
-    flops = float(training_flops_per_token(from_config(catalog.model("deepseek-v3")), _SEQUENCE, mtp=True).total)
+    flops = float(
+        training_flops_per_token(from_config(catalog.model("deepseek-v3")), _SEQUENCE, mtp=True).total
+    )
     peak = catalog.fact("chips", "nvidia-h800-sxm", "peak_fp8").si
     hours = flops * _V3_TRAINING_TOKENS / peak / _HOUR_S
-    return Computed(hours / 1e3, "model FLOPs x 14.8 T tokens at the FP8 peak of an H800: no machine can be faster")
+    return Computed(
+        hours / 1e3, "model FLOPs x 14.8 T tokens at the FP8 peak of an H800: no machine can be faster"
+    )
 
 
 def _margin(catalog: Catalog, claims: Registry) -> Computed:
@@ -81,7 +90,10 @@ def _margin(catalog: Catalog, claims: Registry) -> Computed:
         output_tokens=tokens_out,
     )
     cost = claimed(claims, "s000-v3r1-daily-cost")
-    return Computed(100.0 * float(margin_on_cost(revenue.total, cost)), "token_revenue at list prices over the printed cost")
+    return Computed(
+        100.0 * float(margin_on_cost(revenue.total, cost)),
+        "token_revenue at list prices over the printed cost",
+    )
 
 
 def _revenue(catalog: Catalog, claims: Registry) -> Computed:
@@ -99,7 +111,9 @@ def _speculation(catalog: Catalog, claims: Registry) -> Computed:
     low, high = claimed(claims, "s001-mtp-acceptance.low"), claimed(claims, "s001-mtp-acceptance.high")
     overhead = float(with_draft.total) / float(plain.total)
     speed = (1.0 + 0.5 * (low + high)) / overhead
-    return Computed(speed, f"accepted tokens a step over the cost of the draft module (x{overhead:.3f} FLOPs)")
+    return Computed(
+        speed, f"accepted tokens a step over the cost of the draft module (x{overhead:.3f} FLOPs)"
+    )
 
 
 def _phone(size: int, index: int) -> Comparison:
@@ -124,7 +138,12 @@ ROWS = (
     _kv("qwen3-32b", "gqa"),
     _kv("falcon-7b", "mqa"),
     Comparison(
-        "kv-mla", ("s001-kv-mla",), "KV elements per token, (d_c + d_R) l, deepseek-v3", "1", _kv_mla, tolerance=0.0
+        "kv-mla",
+        ("s001-kv-mla",),
+        "KV elements per token, (d_c + d_R) l, deepseek-v3",
+        "1",
+        _kv_mla,
+        tolerance=0.0,
     ),
     Comparison(
         "v3-parameters",

@@ -53,7 +53,7 @@ class Computed:
     printed: float | None = None
 
 
-class Unavailable(SuanliError):
+class UnavailableError(SuanliError):
     """A layer or a fact that the comparison needs does not exist yet."""
 
 
@@ -114,9 +114,9 @@ def claimed(claims: Registry, reference: str) -> float:
     """A printed number as a float.
 
     Raises:
-        Unavailable: the claim is no number.
+        UnavailableError: the claim is no number.
     """
     read = claims.operand(reference, printed=True)
     if not isinstance(read, Number):
-        raise Unavailable(f"{reference} is no number")
+        raise UnavailableError(f"{reference} is no number")
     return read.value

@@ -39,23 +39,23 @@ def growth(s: State, p: int, steps: int) -> float:
     base, step = s.gi[c.PHASE_AT], s.pi[p, c.STEP]
     need = (steps // size) * batch
     for i in range(steps % size):
-        need += s.work[p, base + (step + i) % size]
+        need += s.pi[p, base + (step + i) % size]
     return float(need)
 
 
 def room_steps(s: State, p: int, free: float, wanted: int) -> int:
     """The most decode steps, up to `wanted`, that `free` KV blocks allow."""
     batch, size = s.pi[p, c.BATCH], s.pi[p, c.BLOCK]
-    if (wanted // size + 1) * batch <= free:
-        return wanted
     if s.pf[p, c.ADVANCE] != 1.0:
         return min(wanted, int(math.floor(free / (batch * s.pf[p, c.ADVANCE] / size))))
+    if (wanted // size + 1) * batch <= free:
+        return wanted
     whole = int(free) // batch
     steps = whole * size
     left = free - whole * batch
     base, step = s.gi[c.PHASE_AT], s.pi[p, c.STEP]
     while steps < wanted:
-        left -= s.work[p, base + (step + steps) % size]
+        left -= s.pi[p, base + (step + steps) % size]
         if left < 0:
             break
         steps += 1
@@ -63,9 +63,14 @@ def room_steps(s: State, p: int, free: float, wanted: int) -> int:
 
 
 def use(s: State, p: int, blocks: float) -> None:
-    """Take KV blocks (or give them back, below zero) and note the peak."""
+    """Take KV blocks, or give them back (below zero)."""
     s.pf[p, c.USED] += blocks
-    s.pf[p, c.PEAK_USED] = max(s.pf[p, c.PEAK_USED], s.pf[p, c.USED])
+
+
+def peak(s: State, p: int) -> None:
+    """Note the most KV blocks in use while steps run."""
+    if s.pf[p, c.USED] > s.pf[p, c.PEAK_USED]:
+        s.pf[p, c.PEAK_USED] = s.pf[p, c.USED]
 
 
 def join(s: State, p: int, r: int) -> None:
@@ -77,8 +82,8 @@ def join(s: State, p: int, r: int) -> None:
     s.ri[r, c.TODO] = from_step + int(math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance))
     s.pf[p, c.CONTEXT] += s.ri[r, c.DONE] + 1
     size = s.pi[p, c.BLOCK]
-    s.work[p, s.gi[c.PHASE_AT] + (from_step - s.ri[r, c.DONE]) % size] += 1
-    s.work[p, s.gi[c.JOIN_AT] + s.pi[p, c.JOINERS]] = r
+    s.pi[p, s.gi[c.PHASE_AT] + (from_step - s.ri[r, c.DONE]) % size] += 1
+    s.pi[p, s.gi[c.JOIN_AT] + s.pi[p, c.JOINERS]] = r
     s.pi[p, c.JOINERS] += 1
 
 
@@ -86,4 +91,4 @@ def leave(s: State, p: int, r: int) -> None:
     """Take a request out of the sums of the decode batch (the finish heap is the caller's)."""
     s.pf[p, c.CONTEXT] -= s.ri[r, c.DONE] + 1 + gained(s, p, r)
     size = s.pi[p, c.BLOCK]
-    s.work[p, s.gi[c.PHASE_AT] + (s.ri[r, c.JOINED] - s.ri[r, c.DONE]) % size] -= 1
+    s.pi[p, s.gi[c.PHASE_AT] + (s.ri[r, c.JOINED] - s.ri[r, c.DONE]) % size] -= 1

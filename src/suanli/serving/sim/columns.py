@@ -9,7 +9,10 @@ FIRST = 2  # first token [s]
 FINISHED = 3  # last token, or the time of refusal [s]
 LAST = 4  # latest token before the request left the decode batch [s]
 DELAY = 5  # time after the request that this one follows [s]
-REQUEST_FLOATS = 6
+ENTRY_AT = 6  # event heap: time of the entry at this place [s]
+DRAW_A = 7  # uniform numbers for the router
+DRAW_B = 8
+REQUEST_FLOATS = 9
 
 # -- requests, integers: ri[request, ...] ------------------------------------------------------------------------
 IN = 0  # prompt [token]
@@ -35,7 +38,8 @@ REFS = 19  # leading prefix blocks it holds in device memory
 SHARED = 20  # KV blocks in those
 READY = 21  # 0: prompt to compute; 1: KV swapped out; 2: KV transferred from another pool
 RETRIES = 22
-REQUEST_INTS = 23
+ENTRY = 23  # event heap: request of the entry at this place
+REQUEST_INTS = 24
 
 # -- status ------------------------------------------------------------------------------------------------------
 PENDING = 0
@@ -77,7 +81,7 @@ IDLE_W = 22
 OFF_W = 23
 RESERVE = 24  # KV blocks that admission leaves free
 MOVE_S = 25  # time of one prompt token on the link between pools [s]
-REPLICA_FLOATS = 26
+REPLICA_FLOATS = 26  # behind these: times between failures and of repairs, in turn [s]
 
 # -- replicas, integers: pi[replica, ...] ------------------------------------------------------------------------
 STEP = 0  # decode steps so far
@@ -107,7 +111,9 @@ DRAFTS = 23
 BLOCK = 24  # tokens of a KV block
 SWAPS = 25  # preemption by swap instead of recompute
 QUEUE_LIMIT = 26
-REPLICA_INTS = 27
+HEAPED = 27  # heap of replicas by next event: the replica at this place
+FINISHERS = 28  # from here on: finish heap, KV phases, waiting lists, chunks and joiners of the step
+REPLICA_INTS = 28
 
 # kinds of step
 NOTHING = 0
@@ -172,8 +178,8 @@ HIT_NEED = 11  # KV blocks that using them takes
 HIT_SHARED = 12  # KV blocks they hold in all
 FREE_NODE = 13
 PREEMPTIONS = 14
-FINISH_AT = 15  # offsets in the replicas' work rows, and the rest of the configuration
-PHASE_AT = 16
+LOG_ROWS = 15
+PHASE_AT = 16  # offsets in the replicas' rows, and the rest of the configuration
 QUEUE_AT = 17
 CHUNK_AT = 18
 JOIN_AT = 19
@@ -188,7 +194,8 @@ MIN_UP = 27
 MAX_UP = 28
 SPLIT = 29  # 1: separate pools for prompts and answers
 ADMITTED = 30  # request that was admitted last
-GLOBAL_INTS = 31
+CACHES = 31
+GLOBAL_INTS = 32
 
 # -- nodes of the prefix caches: cn[node, ...] -------------------------------------------------------------------
 N_BLOCK = 0
@@ -198,7 +205,11 @@ N_NEXT = 3
 N_REFS = 4
 N_USES = 5
 N_SIZE = 6
-NODE_INTS = 7
+H_KEY = 7  # hash table, by slot: (block, cache) and its node
+H_NODE = 8
+L_OLDEST = 9  # lists, by cache and class of use
+L_NEWEST = 10
+NODE_INTS = 11
 
 # -- tiers: tf[tier, ...] ----------------------------------------------------------------------------------------
 T_CAPACITY = 0  # KV blocks of one cache
@@ -212,12 +223,11 @@ T_WRITTEN = 7
 T_EVICTED = 8
 TIER_FLOATS = 9
 
-# caches: cf[cache, ...]
+# caches, behind the tiers: tf[tiers + cache, ...]
 C_HELD = 0  # KV blocks
 C_FREE_AT = 1  # when its channel is free [s]
-CACHE_FLOATS = 2
 
-# -- time series: sf[bin, ...] -----------------------------------------------------------------------------------
+# -- records: rec[bin or row, ...] -----------------------------------------------------------------------------------
 S_BUSY = 0
 S_PROMPT = 1
 S_OUTPUT = 2
@@ -226,6 +236,8 @@ S_BATCH = 4
 S_KV = 5
 S_QUEUE = 6
 SERIES = 7
-
-# -- log of steps: lf[row, ...] ----------------------------------------------------------------------------------
-LOG_COLUMNS = 8  # replica, start, end, kind, steps, batch, prompt tokens, KV blocks
+ITL = 7  # histogram of inter-token latency
+LOG = 8  # log: replica, start, end, kind, steps, batch, prompt tokens, KV blocks
+RECORD_FLOATS = 16
+BINS = 2048  # of the time series; at least half of them are used
+ITL_BINS = 2600  # 1 us to 200,000 s in steps of 1 %

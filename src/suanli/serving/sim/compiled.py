@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
 import os
@@ -15,16 +16,16 @@ from typing import Any
 
 from suanli.serving.sim.state import State
 
-# Callees before callers.
-_MODULES = ("table", "prefix", "queues", "blocks", "steps", "place", "record", "pools", "outages", "step", "loop")
-
+_MODULES = ("queues", "blocks", "steps", "place", "record", "pools", "step", "loop")
+_WHOLE = ("table", "prefix", "outages")
+_LEAN = ("lean",)
 
 Run = Callable[[State, int], bool]
 
 
-@lru_cache(maxsize=4)
-def compiled_run() -> Run:
-    """Return the compiled event loop.
+@lru_cache(maxsize=2)
+def compiled_run(lean: bool) -> Run:
+    """Return the compiled event loop, without prefix caches, pools and outages if `lean` (half the code).
 
     Every function of the loop's modules is cloned into one namespace, where callees are their compiled selves; the
     modules themselves keep the functions that run uncompiled. Machine code is kept in the user's cache folder under
@@ -32,7 +33,7 @@ def compiled_run() -> Run:
     """
     import numba
 
-    sources = [importlib.import_module(f"suanli.serving.sim.{name}") for name in _MODULES]
+    sources = [importlib.import_module(f"suanli.serving.sim.{name}") for name in (*_MODULES, *(_LEAN if lean else _WHOLE))]
     previous = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_folder(_digest(sources, numba.__version__)))
     try:
@@ -64,14 +65,14 @@ def _digest(sources: list[types.ModuleType], version: str) -> str:
 
 def _compile(sources: list[types.ModuleType], numba: Any) -> Run:
     space: dict[str, Any] = {}
-    inner = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nogil": True}
+    common = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
     for module in sources:
         space.update({k: v for k, v in vars(module).items() if not isinstance(v, types.FunctionType)})
     for module in sources:
         for name, value in vars(module).items():
             if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
                 outer = name == "run"
-                options = {"error_model": "numpy", "nogil": True, "cache": True} if outer else inner
+                options = common | ({"cache": True} if outer else {"no_cpython_wrapper": True})
                 clone = types.FunctionType(value.__code__, space, name)
                 clone.__module__ = module.__name__
                 space[name] = numba.njit(**options)(clone)
@@ -115,11 +116,15 @@ def linked_once() -> Iterator[None]:
         if self._engine.is_symbol_defined(name):
             set_env(self, name, env)
 
+    collecting = gc.isenabled()
+    gc.disable()  # what a compiler makes lives on; looking at it again and again only takes time
     kind.finalize, generator.set_env = finalize, set_known_env
     try:
         yield
     finally:
         kind.finalize, generator.set_env = whole, set_env
+        if collecting:
+            gc.enable()
 
 
 def _closure(library: Any) -> list[Any]:

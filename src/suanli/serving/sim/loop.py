@@ -30,8 +30,8 @@ def run(s: State, most: int) -> bool:
             return True
         k = s.gi[c.NEXT_ARRIVAL]
         arrival = s.rf[k, c.ARRIVED] if k < s.gi[c.STATIC_ARRIVALS] else math.inf
-        entry = s.ef[0] if s.gi[c.EVENTS] > 0 else math.inf
-        p = s.heap[0]
+        entry = s.rf[0, c.ENTRY_AT] if s.gi[c.EVENTS] > 0 else math.inf
+        p = s.pi[0, c.HEAPED]
         step = s.pf[p, c.EVENT]
         t = min(min(arrival, entry), min(step, s.gf[c.CONTROL]))
         if t == math.inf:

@@ -17,7 +17,7 @@ from suanli.serving.sim.steps import steps_s, steps_until
 
 def control(s: State, t: float) -> None:
     """Do what is due at time t: starts, failures, repairs, a look of the autoscaler."""
-    for p in range(s.heap.shape[0]):
+    for p in range(s.pi.shape[0]):
         if s.pf[p, c.CONTROL_AT] > t:
             continue
         up = s.pi[p, c.UP]
@@ -36,24 +36,24 @@ def control(s: State, t: float) -> None:
             scale(s, role, t)
         s.gf[c.TICK] = t + s.gf[c.TICK_S]
     soonest = s.gf[c.TICK]
-    for p in range(s.heap.shape[0]):
+    for p in range(s.pi.shape[0]):
         soonest = min(soonest, s.pf[p, c.CONTROL_AT])
     s.gf[c.CONTROL] = soonest
 
 
 def draw(s: State, p: int) -> float:
     """The next drawn time of replica p: to a failure and of a repair, in turn; inf where it never fails."""
-    n = s.fails.shape[1]
+    n = s.pf.shape[1] - c.REPLICA_FLOATS
     if n == 0:
         return math.inf
     k = s.pi[p, c.SLOT]
     s.pi[p, c.SLOT] = k + 1
-    return float(s.fails[p, k % n])
+    return float(s.pf[p, c.REPLICA_FLOATS + k % n])
 
 
 def scale(s: State, role: int, t: float) -> None:
     """Aim at TARGET outstanding requests a replica of a pool: start replicas, or let them drain."""
-    outstanding, up, n = 0, 0, s.heap.shape[0]
+    outstanding, up, n = 0, 0, s.pi.shape[0]
     for p in range(n):
         if s.pi[p, c.ROLE] == role:
             outstanding += s.pi[p, c.QUEUED] + s.pi[p, c.RUNNING]
@@ -125,7 +125,7 @@ def fail(s: State, p: int, t: float) -> None:
         retry(s, r, t, False)
     wipe(s, p)
     for i in range(s.gi[c.PHASE_AT], s.gi[c.PHASE_AT] + s.pi[p, c.BLOCK]):
-        s.work[p, i] = 0
+        s.pi[p, i] = 0
     for k in (c.CONTEXT, c.USED, c.EXTRA, c.GROWN):
         s.pf[p, k] = 0.0
     for k in (c.BATCH, c.CHUNKS, c.JOINERS, c.AHEAD, c.TOKENS, c.FORMING):

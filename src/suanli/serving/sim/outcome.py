@@ -201,23 +201,24 @@ def outcome(
         tiers=s.tf[: max(int(s.gi[c.TIERS]), 1), c.T_HIT_TOKENS :].copy(),
         link_busy_s=float(s.gf[c.LINK_BUSY]),
         series=_series(s, end),
-        log=s.lf[: min(int(s.gi[c.LOGGED]), s.lf.shape[0])].copy(),
+        log=s.rec[: min(int(s.gi[c.LOGGED]), int(s.gi[c.LOG_ROWS])), c.LOG :].copy(),
         partial=partial,
     )
 
 
 def _itl(s: State) -> tuple[Array, Array, float, float]:
-    used = int(np.max(np.flatnonzero(s.itl), initial=-1)) + 1
+    itl = s.rec[: c.ITL_BINS, c.ITL]
+    used = int(np.max(np.flatnonzero(itl), initial=-1)) + 1
     edges = ITL_FLOOR_S * np.exp(ITL_RATIO_LOG * np.arange(used))
-    counts = s.itl[:used].copy()
+    counts = itl[:used].copy()
     total = counts.sum()
     return edges, counts, float(s.gf[c.ITL_SUM] / total) if total else float("nan"), float(s.gf[c.ITL_MAX])
 
 
 def _series(s: State, end: float) -> Series:
     width = float(s.gf[c.BIN_S])
-    used = min(max(int(np.ceil(end / width)), 1), s.sf.shape[0])
-    mean = s.sf[:used] / width
+    used = min(max(int(np.ceil(end / width)), 1), c.BINS)
+    mean = s.rec[:used, : c.SERIES] / width
     return Series(
         width_s=width,
         busy=mean[:, c.S_BUSY],

@@ -43,7 +43,7 @@ def decode_join(s: State, p: int, r: int) -> None:
     join(s, p, r)
     i = s.pi[p, c.BATCH]
     s.pi[p, c.BATCH] = i + 1
-    s.work[p, i] = r
+    s.pi[p, c.FINISHERS + i] = r
     finish_sift(s, p, i)
 
 

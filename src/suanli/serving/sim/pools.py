@@ -62,7 +62,7 @@ def enqueue(s: State, p: int, r: int, t: float) -> None:
 def choose(s: State, r: int, role: int) -> int:
     """The replica for request r: -1 if none is up, -2 if it fits on none."""
     router = s.gi[c.ROUTER]
-    n = s.heap.shape[0]
+    n = s.pi.shape[0]
     turn_at = c.TURN_DECODE if role == c.ANSWERS else c.TURN
     first, second, up = -1, -1, 0
     tokens = float(s.ri[r, c.IN] + s.ri[r, c.OUT] - 1)
@@ -102,9 +102,9 @@ def _two(s: State, role: int, n: int) -> tuple[int, int]:
         if s.pi[p, c.UP] == c.ON and s.pi[p, c.ROLE] == role:
             up += 1
     k = s.gi[c.DRAW]
-    s.gi[c.DRAW] = k + 2
-    a = int(s.draws[k % s.draws.shape[0]] * up)
-    b = int(s.draws[(k + 1) % s.draws.shape[0]] * up)
+    s.gi[c.DRAW] = (k + 1) % s.rf.shape[0]
+    a = int(s.rf[k, c.DRAW_A] * up)
+    b = int(s.rf[k, c.DRAW_B] * up)
     first, second, seen = -1, -1, 0
     for p in range(n):
         if s.pi[p, c.UP] == c.ON and s.pi[p, c.ROLE] == role:

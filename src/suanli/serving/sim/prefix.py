@@ -78,7 +78,6 @@ def take(s: State, p: int, r: int, t: float) -> int:
         s.cn[node, c.N_USES] += 1
         tokens = min(s.gi[c.BLOCK_TOKENS], s.ri[r, c.IN] - i * s.gi[c.BLOCK_TOKENS])
         s.tf[tier, c.T_HIT_TOKENS] += tokens
-    s.pf[p, c.PEAK_USED] = max(s.pf[p, c.PEAK_USED], s.pf[p, c.USED])
     covered = min(hits * s.gi[c.BLOCK_TOKENS], s.ri[r, c.IN])
     return int(min(covered, s.ri[r, c.TODO] - 1))
 
@@ -87,9 +86,9 @@ def read(s: State, p: int, tier: int, block: int, size: int, t: float) -> None:
     """Read a block from a lower tier: its channel serves one block after the other."""
     cache = cache_of(s, p, tier)
     node = find(s, block, cache)
-    start = max(t, s.cf[cache, c.C_FREE_AT])
+    start = max(t, s.tf[s.gi[c.TIERS] + cache, c.C_FREE_AT])
     finish = start + size * s.tf[tier, c.T_READ_S]
-    s.cf[cache, c.C_FREE_AT] = finish
+    s.tf[s.gi[c.TIERS] + cache, c.C_FREE_AT] = finish
     s.tf[tier, c.T_READ] += size
     s.pf[p, c.LOADED] = max(s.pf[p, c.LOADED], finish + s.tf[tier, c.T_LATENCY])
     unlink(s, node)
@@ -97,7 +96,7 @@ def read(s: State, p: int, tier: int, block: int, size: int, t: float) -> None:
         s.cn[node, c.N_USES] += 1
         link(s, node)
     else:
-        s.cf[cache, c.C_HELD] -= s.cn[node, c.N_SIZE]
+        s.tf[s.gi[c.TIERS] + cache, c.C_HELD] -= s.cn[node, c.N_SIZE]
         drop(s, node)
 
 
@@ -162,14 +161,14 @@ def sink(s: State, p: int, block: int, size: int) -> None:
             return
         node = store(s, block, cache, size)
         link(s, node)
-        s.cf[cache, c.C_HELD] += size
+        s.tf[s.gi[c.TIERS] + cache, c.C_HELD] += size
         s.tf[tier, c.T_WRITTEN] += size
-        if s.cf[cache, c.C_HELD] <= s.tf[tier, c.T_CAPACITY]:
+        if s.tf[s.gi[c.TIERS] + cache, c.C_HELD] <= s.tf[tier, c.T_CAPACITY]:
             return
         # Blocks differ little in size; one falls out for one that came in, now and then two.
         node = oldest(s, cache)
         block, size = s.cn[node, c.N_BLOCK], s.cn[node, c.N_SIZE]
-        s.cf[cache, c.C_HELD] -= size
+        s.tf[s.gi[c.TIERS] + cache, c.C_HELD] -= size
         s.tf[tier, c.T_EVICTED] += size
         unlink(s, node)
         drop(s, node)
@@ -187,5 +186,5 @@ def wipe(s: State, p: int) -> None:
                 unlink(s, node)
                 drop(s, node)
                 node = oldest(s, cache)
-            s.cf[cache, c.C_HELD] = 0.0
+            s.tf[s.gi[c.TIERS] + cache, c.C_HELD] = 0.0
     s.pf[p, c.IDLE] = 0.0

@@ -11,10 +11,10 @@ def wait_push(s: State, p: int, r: int) -> None:
     head = s.gi[c.QUEUE_AT] + 2 * s.ri[r, c.CLASS]
     tail = head + 1
     ticket = s.ri[r, c.TICKET]
-    after = s.work[p, tail]
+    after = s.pi[p, tail]
     if after >= 0 and s.ri[after, c.TICKET] > ticket:
         # A preempted request comes back near the head, a transferred one near the tail.
-        first = s.work[p, head]
+        first = s.pi[p, head]
         if s.ri[r, c.PREEMPTED] > 0:
             before = first
             while before >= 0 and s.ri[before, c.TICKET] < ticket:
@@ -23,15 +23,15 @@ def wait_push(s: State, p: int, r: int) -> None:
         else:
             while after >= 0 and s.ri[after, c.TICKET] > ticket:
                 after = s.ri[after, c.PREV]
-    before = s.work[p, head] if after < 0 else s.ri[after, c.NEXT]
+    before = s.pi[p, head] if after < 0 else s.ri[after, c.NEXT]
     s.ri[r, c.PREV] = after
     s.ri[r, c.NEXT] = before
     if after < 0:
-        s.work[p, head] = r
+        s.pi[p, head] = r
     else:
         s.ri[after, c.NEXT] = r
     if before < 0:
-        s.work[p, tail] = r
+        s.pi[p, tail] = r
     else:
         s.ri[before, c.PREV] = r
     s.pi[p, c.QUEUED] += 1
@@ -41,7 +41,7 @@ def wait_first(s: State, p: int) -> int:
     """Return the request that is next on replica p, or -1."""
     base = s.gi[c.QUEUE_AT]
     for k in range(s.gi[c.CLASSES]):
-        r = s.work[p, base + 2 * k]
+        r = s.pi[p, base + 2 * k]
         if r >= 0:
             return int(r)
     return -1
@@ -52,11 +52,11 @@ def wait_remove(s: State, p: int, r: int) -> None:
     head = s.gi[c.QUEUE_AT] + 2 * s.ri[r, c.CLASS]
     before, after = s.ri[r, c.PREV], s.ri[r, c.NEXT]
     if before < 0:
-        s.work[p, head] = after
+        s.pi[p, head] = after
     else:
         s.ri[before, c.NEXT] = after
     if after < 0:
-        s.work[p, head + 1] = before
+        s.pi[p, head + 1] = before
     else:
         s.ri[after, c.PREV] = before
     s.pi[p, c.QUEUED] -= 1
@@ -100,29 +100,29 @@ def run_remove(s: State, p: int, r: int) -> None:
 
 def finish_sift(s: State, p: int, i: int) -> None:
     """Restore the finish heap of replica p around place i; HEAP holds places, the key is the step of the last token."""
-    ri, row, size = s.ri, s.work[p], s.pi[p, c.BATCH]
-    r = row[i]
-    key = ri[r, c.TODO]
+    at, size = c.FINISHERS, s.pi[p, c.BATCH]
+    r = s.pi[p, at + i]
+    key = s.ri[r, c.TODO]
     while i > 0:
         up = (i - 1) // 2
-        if ri[row[up], c.TODO] <= key:
+        if s.ri[s.pi[p, at + up], c.TODO] <= key:
             break
-        row[i] = row[up]
-        ri[row[i], c.HEAP] = i
+        s.pi[p, at + i] = s.pi[p, at + up]
+        s.ri[s.pi[p, at + i], c.HEAP] = i
         i = up
     while True:
         child = 2 * i + 1
         if child >= size:
             break
-        if child + 1 < size and ri[row[child + 1], c.TODO] < ri[row[child], c.TODO]:
+        if child + 1 < size and s.ri[s.pi[p, at + child + 1], c.TODO] < s.ri[s.pi[p, at + child], c.TODO]:
             child += 1
-        if ri[row[child], c.TODO] >= key:
+        if s.ri[s.pi[p, at + child], c.TODO] >= key:
             break
-        row[i] = row[child]
-        ri[row[i], c.HEAP] = i
+        s.pi[p, at + i] = s.pi[p, at + child]
+        s.ri[s.pi[p, at + i], c.HEAP] = i
         i = child
-    row[i] = r
-    ri[r, c.HEAP] = i
+    s.pi[p, at + i] = r
+    s.ri[r, c.HEAP] = i
 
 
 def finish_remove(s: State, p: int, r: int) -> None:
@@ -131,30 +131,30 @@ def finish_remove(s: State, p: int, r: int) -> None:
     s.pi[p, c.BATCH] -= 1
     last = s.pi[p, c.BATCH]
     if i != last:
-        s.work[p, i] = s.work[p, last]
+        s.pi[p, c.FINISHERS + i] = s.pi[p, c.FINISHERS + last]
         finish_sift(s, p, i)
 
 
 def replica_sift(s: State, p: int) -> None:
     """Restore the heap of replicas after replica p's next event changed; ties go to the lower index."""
-    heap, n = s.heap, s.heap.shape[0]
+    n = s.pi.shape[0]
     i = s.pi[p, c.PLACE]
     t = s.pf[p, c.EVENT]
     while i > 0:
         up = (i - 1) // 2
-        q = heap[up]
+        q = s.pi[up, c.HEAPED]
         if s.pf[q, c.EVENT] < t or (s.pf[q, c.EVENT] == t and q < p):
             break
-        heap[i] = q
+        s.pi[i, c.HEAPED] = q
         s.pi[q, c.PLACE] = i
         i = up
     while True:
         child = 2 * i + 1
         if child >= n:
             break
-        q = heap[child]
+        q = s.pi[child, c.HEAPED]
         if child + 1 < n:
-            other = heap[child + 1]
+            other = s.pi[child + 1, c.HEAPED]
             if s.pf[other, c.EVENT] < s.pf[q, c.EVENT] or (
                 s.pf[other, c.EVENT] == s.pf[q, c.EVENT] and other < q
             ):
@@ -162,10 +162,10 @@ def replica_sift(s: State, p: int) -> None:
                 q = other
         if t < s.pf[q, c.EVENT] or (t == s.pf[q, c.EVENT] and p < q):
             break
-        heap[i] = q
+        s.pi[i, c.HEAPED] = q
         s.pi[q, c.PLACE] = i
         i = child
-    heap[i] = p
+    s.pi[i, c.HEAPED] = p
     s.pi[p, c.PLACE] = i
 
 
@@ -175,21 +175,21 @@ def event_push(s: State, t: float, r: int) -> None:
     s.gi[c.EVENTS] = i + 1
     while i > 0:
         up = (i - 1) // 2
-        if s.ef[up] < t or (s.ef[up] == t and s.ei[up] < r):
+        if s.rf[up, c.ENTRY_AT] < t or (s.rf[up, c.ENTRY_AT] == t and s.ri[up, c.ENTRY] < r):
             break
-        s.ef[i] = s.ef[up]
-        s.ei[i] = s.ei[up]
+        s.rf[i, c.ENTRY_AT] = s.rf[up, c.ENTRY_AT]
+        s.ri[i, c.ENTRY] = s.ri[up, c.ENTRY]
         i = up
-    s.ef[i] = t
-    s.ei[i] = r
+    s.rf[i, c.ENTRY_AT] = t
+    s.ri[i, c.ENTRY] = r
 
 
 def event_pop(s: State) -> int:
     """Take the earliest entry off the event heap and return its request."""
-    top = s.ei[0]
+    top = s.ri[0, c.ENTRY]
     n = s.gi[c.EVENTS] - 1
     s.gi[c.EVENTS] = n
-    t, r = s.ef[n], s.ei[n]
+    t, r = s.rf[n, c.ENTRY_AT], s.ri[n, c.ENTRY]
     i = 0
     while True:
         child = 2 * i + 1
@@ -197,14 +197,14 @@ def event_pop(s: State) -> int:
             break
         other = child + 1
         if other < n and (
-            s.ef[other] < s.ef[child] or (s.ef[other] == s.ef[child] and s.ei[other] < s.ei[child])
+            s.rf[other, c.ENTRY_AT] < s.rf[child, c.ENTRY_AT] or (s.rf[other, c.ENTRY_AT] == s.rf[child, c.ENTRY_AT] and s.ri[other, c.ENTRY] < s.ri[child, c.ENTRY])
         ):
             child = other
-        if t < s.ef[child] or (t == s.ef[child] and r < s.ei[child]):
+        if t < s.rf[child, c.ENTRY_AT] or (t == s.rf[child, c.ENTRY_AT] and r < s.ri[child, c.ENTRY]):
             break
-        s.ef[i] = s.ef[child]
-        s.ei[i] = s.ei[child]
+        s.rf[i, c.ENTRY_AT] = s.rf[child, c.ENTRY_AT]
+        s.ri[i, c.ENTRY] = s.ri[child, c.ENTRY]
         i = child
-    s.ef[i] = t
-    s.ei[i] = r
+    s.rf[i, c.ENTRY_AT] = t
+    s.ri[i, c.ENTRY] = r
     return int(top)

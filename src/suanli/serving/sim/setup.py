@@ -17,8 +17,6 @@ from suanli.serving.sim.state import State
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_BINS = 2048  # of the time series, at most; at least half of them are used
-_ITL_BINS = 2600  # 1 us to 200,000 s in steps of 1 %
 _MOST_CLASSES = 64
 _LFU_CLASSES = 32
 _FAILURES_DRAWN = 512
@@ -49,49 +47,42 @@ def build(
     ri, classes = _request_ints(trace, order, place)
     gi, width = _globals_int(trace, cluster, classes, int((~waits).sum()))
     pf, pi = _replicas(cluster, kinds)
-    step_s, read_s, power_w = _tables(cluster)
-    tf, cf, nodes = _tiers(trace, cluster, pf, kv_bytes_per_token, kinds)
-    slots = 1 << max(4, (2 * nodes - 1).bit_length())
-    work = np.full((len(kinds), width), -1, dtype=np.int64)
-    phases = slice(gi[c.PHASE_AT], gi[c.PHASE_AT] + max(kind.block_tokens for kind in cluster.replicas))
-    work[:, phases] = 0
-    cn = np.zeros((max(nodes, 1), c.NODE_INTS), dtype=np.int64)
-    cn[:, c.N_NEXT] = np.arange(1, max(nodes, 1) + 1)
-    gf = _globals_float(trace, cluster, window_s)
+    tf, caches, nodes = _tiers(trace, cluster, pf, kv_bytes_per_token, kinds)
+    gi[c.CACHES], gi[c.LOG_ROWS] = caches, log
+    slots = 1 << max(4, (2 * nodes - 1).bit_length(), (caches * int(gi[c.FREQUENCIES]) - 1).bit_length())
+    cn = np.zeros((slots, c.NODE_INTS), dtype=np.int64)
+    cn[:, c.N_NEXT] = np.arange(1, slots + 1)
+    cn[:, c.L_OLDEST] = cn[:, c.L_NEWEST] = -1
     state = State(
-        rf=_request_floats(trace, order),
+        rf=_request_floats(trace, order, rng),
         ri=ri,
-        pf=pf,
-        pi=pi,
-        gf=gf,
+        pf=np.hstack([pf, _failures(cluster, rng, len(kinds))]),
+        pi=_with_work(pi, gi, width, cluster),
+        gf=_globals_float(trace, cluster, window_s),
         gi=gi,
-        work=work,
-        step_s=step_s,
-        read_s=read_s,
-        power_w=power_w,
-        heap=np.arange(len(kinds), dtype=np.int64),
-        ef=np.zeros(len(trace) + 1),
-        ei=np.zeros(len(trace) + 1, dtype=np.int64),
-        draws=rng.random(min(max(2 * len(trace), 2), 1 << 21)),
-        fails=_failures(cluster, rng, len(kinds)),
+        tables=_tables(cluster),
         ids=_dense(trace.block_ids) if cluster.prefix_cache else np.zeros(1, dtype=np.int64),
         cn=cn,
-        ch=np.zeros((slots, 2), dtype=np.int64),
-        cl=np.full((cf.shape[0] * gi[c.FREQUENCIES], 2), -1, dtype=np.int64),
-        cf=cf,
         tf=tf,
-        sf=np.zeros((_BINS, c.SERIES)),
-        itl=np.zeros(_ITL_BINS),
-        lf=np.zeros((log, c.LOG_COLUMNS)),
+        rec=np.zeros((max(c.BINS, c.ITL_BINS, log), c.RECORD_FLOATS)),
     )
     _start(state, cluster)
     return state, order
 
 
-def _request_floats(trace: Trace, order: Ints) -> Array:
+def _with_work(pi: Ints, gi: Ints, width: int, cluster: Cluster) -> Ints:
+    """Put the replicas' lists behind their named columns: empty lists are -1, KV phases 0."""
+    lists = np.full((pi.shape[0], width - c.FINISHERS), -1, dtype=np.int64)
+    phases = gi[c.PHASE_AT] - c.FINISHERS
+    lists[:, phases : phases + max(kind.block_tokens for kind in cluster.replicas)] = 0
+    return np.hstack([pi, lists])
+
+
+def _request_floats(trace: Trace, order: Ints, rng: np.random.Generator) -> Array:
     rf = np.full((len(trace), c.REQUEST_FLOATS), -1.0)
     rf[:, c.ARRIVED] = np.nan_to_num(trace.arrival_s[order], nan=-1.0)
     rf[:, c.DELAY] = trace.delay_s[order] if trace.delay_s.size else 0.0
+    rf[:, c.DRAW_A : c.DRAW_B + 1] = rng.random((len(trace), 2))
     return rf
 
 
@@ -126,9 +117,9 @@ def _globals_int(trace: Trace, cluster: Cluster, classes: int, static: int) -> t
     gi = np.zeros(c.GLOBAL_INTS, dtype=np.int64)
     gi[c.STATIC_ARRIVALS] = static
     gi[c.OPEN] = len(trace)
-    gi[c.PHASE_AT] = seats
-    gi[c.QUEUE_AT] = seats + size
-    gi[c.CHUNK_AT] = seats + size + 2 * classes
+    gi[c.PHASE_AT] = c.FINISHERS + seats
+    gi[c.QUEUE_AT] = gi[c.PHASE_AT] + size
+    gi[c.CHUNK_AT] = gi[c.QUEUE_AT] + 2 * classes
     gi[c.JOIN_AT] = gi[c.CHUNK_AT] + seats
     gi[c.CLASSES] = classes
     gi[c.ROUTER] = ROUTERS.index(cluster.router)
@@ -147,7 +138,7 @@ def _globals_int(trace: Trace, cluster: Cluster, classes: int, static: int) -> t
 def _globals_float(trace: Trace, cluster: Cluster, window_s: tuple[float, float]) -> Array:
     gf = np.zeros(c.GLOBAL_FLOATS)
     gf[c.CONTROL] = gf[c.TICK] = math.inf
-    gf[c.BIN_S] = max(trace.duration_s, 1e-3) / _BINS
+    gf[c.BIN_S] = max(trace.duration_s, 1e-3) / c.BINS
     gf[c.LOG_FROM], gf[c.LOG_TO] = window_s
     gf[c.TIMEOUT] = math.inf if cluster.timeout_s is None else cluster.timeout_s
     gf[c.LINK_LATENCY] = cluster.link_latency_s
@@ -168,7 +159,7 @@ def _replicas(cluster: Cluster, kinds: list[tuple[int, Replica]]) -> tuple[Array
         pf[p, c.ADVANCE], pf[p, c.PAIR_S] = kind.model.advance, kind.model.pair_s
         pf[p, c.SWAP_S] = kind.swap_token_s * kind.block_tokens
         pf[p, c.MOVE_S], pf[p, c.IDLE_W] = kind.transfer_token_s, kind.model.idle_w
-        pi[p, c.DEPLOYMENT], pi[p, c.PLACE] = deployment, p
+        pi[p, c.DEPLOYMENT], pi[p, c.PLACE], pi[p, c.HEAPED] = deployment, p, p
         pi[p, c.PARTIAL] = pi[p, c.RUN_HEAD] = pi[p, c.RUN_TAIL] = -1
         pi[p, c.BUDGET], pi[p, c.SEATS] = kind.max_batched_tokens, kind.max_num_seqs
         pi[p, c.POLICY], pi[p, c.ROLE] = POLICIES.index(kind.policy), ROLES.index(kind.role)
@@ -179,19 +170,23 @@ def _replicas(cluster: Cluster, kinds: list[tuple[int, Replica]]) -> tuple[Array
     return pf, pi
 
 
-def _tables(cluster: Cluster) -> tuple[Array, Array, Array]:
+def _tables(cluster: Cluster) -> Array:
     tokens = max(kind.max_batched_tokens for kind in cluster.replicas)
     batch = max(kind.max_num_seqs for kind in cluster.replicas)
-    parts = [kind.model.dense(tokens, batch) for kind in cluster.replicas]
-    step_s, read_s, power_w = (np.stack([part[k] for part in parts]) for k in range(3))
-    return step_s, read_s, power_w
+    tables = np.zeros((3 * len(cluster.replicas), max(tokens, batch) + 1))
+    for k, kind in enumerate(cluster.replicas):
+        step_s, read_s, power_w = kind.model.dense(tokens, batch)
+        tables[3 * k, : tokens + 1] = step_s
+        tables[3 * k + 1, : batch + 1] = read_s
+        tables[3 * k + 2, : tokens + 1] = power_w
+    return tables
 
 
 def _tiers(
     trace: Trace, cluster: Cluster, pf: Array, kv_bytes_per_token: float, kinds: list[tuple[int, Replica]]
-) -> tuple[Array, Array, int]:
+) -> tuple[Array, int, int]:
     if not cluster.prefix_cache:
-        return np.zeros((1, c.TIER_FLOATS)), np.zeros((1, c.CACHE_FLOATS)), 0
+        return np.zeros((1, c.TIER_FLOATS)), 0, 0
     sizes = {kind.block_tokens for kind in cluster.replicas}
     if len(sizes) > 1 or trace.block_tokens % next(iter(sizes)):
         raise InputError(
@@ -211,7 +206,7 @@ def _tiers(
         tf[k, c.T_CAPACITY] * (1 if tier.shared else len(kinds)) for k, tier in enumerate(cluster.tiers, start=1)
     )
     most = trace.block_ids.size * (1 + len(cluster.tiers)) + caches
-    return tf, np.zeros((caches, c.CACHE_FLOATS)), int(min(held + caches, most))
+    return np.vstack([tf, np.zeros((caches, c.TIER_FLOATS))]), caches, int(min(held + caches, most))
 
 
 def _blocks(tier: Tier, block_bytes: float) -> float:
@@ -246,6 +241,6 @@ def _start(state: State, cluster: Cluster) -> None:
                 state.pi[p, c.UP] = c.OFF
     if cluster.failures:
         on = state.pi[:, c.UP] == c.ON
-        state.pf[on, c.CONTROL_AT] = state.fails[on, 0]
+        state.pf[on, c.CONTROL_AT] = state.pf[on, c.REPLICA_FLOATS]
         state.pi[on, c.SLOT] = 1
     state.gf[c.CONTROL] = min(float(state.pf[:, c.CONTROL_AT].min()), float(state.gf[c.TICK]))

@@ -66,7 +66,7 @@ def _drive(state: State, compiled: bool, progress: Progress | None) -> bool:
     if compiled:
         from suanli.serving.sim.compiled import compiled_run
 
-        run = compiled_run()
+        run = compiled_run(lean=bool(is_lean(state)))
     else:
         from suanli.serving.sim.loop import run
     total = state.ri.shape[0]
@@ -77,3 +77,10 @@ def _drive(state: State, compiled: bool, progress: Progress | None) -> bool:
     except KeyboardInterrupt:
         return True
     return False
+
+
+def is_lean(state: State) -> bool:
+    """Whether the state needs neither prefix caches nor pools nor control events."""
+    from suanli.serving.sim import columns as c
+
+    return bool(state.gi[c.TIERS] == 0 and state.gi[c.SPLIT] == 0 and state.gf[c.CONTROL] == math.inf)

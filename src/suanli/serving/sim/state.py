@@ -15,30 +15,18 @@ class State(NamedTuple):
     """Everything the loop reads and writes; columns are named in `columns`.
 
     Attributes:
-        rf: requests, floats.
-        ri: requests, integers.
+        rf: requests, floats; also the event heap's times and the router's draws.
+        ri: requests, integers; also the event heap's requests.
         pf: replicas, floats.
-        pi: replicas, integers.
+        pi: replicas, integers; behind the named columns finish heap, KV phases, waiting lists and the step's requests.
         gf: the whole, floats.
         gi: the whole, integers.
-        work: per replica: finish heap, KV phases, waiting lists, chunks and joiners of the step.
-        step_s: [deployment, tokens] time of a step without attention to earlier tokens [s].
-        read_s: [deployment, batch] decode attention time per KV token [s].
-        power_w: [deployment, tokens] power while such a step runs [W].
-        heap: replicas, heap-ordered by their next event.
-        ef: event heap, times [s].
-        ei: event heap, requests.
-        draws: uniform numbers for the router.
-        fails: per replica: times between failures and of repairs, in turn [s].
+        tables: three rows a deployment, by whole numbers: time of a step of n tokens without attention to earlier
+            tokens [s], decode attention time per KV token at batch b [s], power of a step of n tokens [W].
         ids: prefix blocks of all requests.
-        cn: nodes of the prefix caches.
-        ch: hash table of (block, cache): key and node.
-        cl: least and most recently used node of each list.
-        cf: caches.
-        tf: tiers.
-        sf: time series.
-        itl: histogram of inter-token latency.
-        lf: log of steps.
+        cn: nodes, hash table and lists of the prefix caches.
+        tf: tiers, and behind them caches.
+        rec: time series, histogram of inter-token latency, log of steps.
     """
 
     rf: Floats
@@ -47,21 +35,8 @@ class State(NamedTuple):
     pi: Ints
     gf: Floats
     gi: Ints
-    work: Ints
-    step_s: Floats
-    read_s: Floats
-    power_w: Floats
-    heap: Ints
-    ef: Floats
-    ei: Ints
-    draws: Floats
-    fails: Floats
+    tables: Floats
     ids: Ints
     cn: Ints
-    ch: Ints
-    cl: Ints
-    cf: Floats
     tf: Floats
-    sf: Floats
-    itl: Floats
-    lf: Floats
+    rec: Floats

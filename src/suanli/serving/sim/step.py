@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from suanli.serving.sim import columns as c
-from suanli.serving.sim.blocks import growth, leave, room_steps, use
+from suanli.serving.sim.blocks import growth, leave, peak, room_steps, use
 from suanli.serving.sim.place import admit, decode_join, end, preempt, release
 from suanli.serving.sim.pools import send, stop_if_empty
 from suanli.serving.sim.prefix import evict, keep
@@ -105,7 +105,7 @@ def chunk(s: State, p: int, r: int, left: int) -> int:
     if size <= 0:
         return 0
     s.ri[r, c.CHUNK] = size
-    s.work[p, s.gi[c.CHUNK_AT] + s.pi[p, c.CHUNKS]] = r
+    s.pi[p, s.gi[c.CHUNK_AT] + s.pi[p, c.CHUNKS]] = r
     s.pi[p, c.CHUNKS] += 1
     s.pi[p, c.TOKENS] += size
     s.pf[p, c.PAIRS] += size * (s.ri[r, c.DONE] + 0.5 * (size + 1))
@@ -124,21 +124,23 @@ def _set_step(s: State, p: int, t: float, lost: bool) -> None:
     if kind == c.NOTHING:
         s.pf[p, c.EVENT] = math.inf
         return
+    peak(s, p)
     k = s.pi[p, c.DEPLOYMENT]
     tokens = prompts if kind == c.PREFILL else prompts + batch * (1 + s.pi[p, c.DRAFTS])
     s.pi[p, c.TOKENS] = tokens
-    first = s.step_s[k, tokens] + s.pf[p, c.PAIR_S] * s.pf[p, c.PAIRS]
+    first = s.tables[3 * k, tokens] + s.pf[p, c.PAIR_S] * s.pf[p, c.PAIRS]
     more, count = 0.0, 1
     if kind != c.PREFILL:
-        slope = s.read_s[k, batch]
+        slope = s.tables[3 * k + 1, batch]
         first += slope * s.pf[p, c.CONTEXT]
         more = slope * batch * s.pf[p, c.ADVANCE]
     plain = s.pf[p, c.EXTRA] == 0.0 and s.pf[p, c.LOADED] <= t
     first = max(first, s.pf[p, c.LOADED] - t) + s.pf[p, c.EXTRA]
     s.pf[p, c.EXTRA] = 0.0
     if kind == c.DECODE and plain and not lost:
-        count = s.ri[s.work[p, 0], c.TODO] - s.pi[p, c.STEP]
-        free = s.pf[p, c.CAPACITY] - (s.pf[p, c.USED] - s.pf[p, c.GROWN])
+        count = s.ri[s.pi[p, c.FINISHERS], c.TODO] - s.pi[p, c.STEP]
+        # Idle prefixes move out step by step, because other replicas may look for them in a shared tier.
+        free = s.pf[p, c.CAPACITY] - (s.pf[p, c.USED] - s.pf[p, c.GROWN]) - s.pf[p, c.IDLE]
         count = max(room_steps(s, p, free, count), 1)
     s.pi[p, c.COUNT] = count
     s.pf[p, c.STEP_A] = first
@@ -158,6 +160,7 @@ def commit(s: State, p: int, t: float) -> None:
         gap(s, p, t)
         if steps > 1:
             use(s, p, growth(s, p, steps) - s.pf[p, c.GROWN])
+            peak(s, p)
             evict(s, p)
         s.pi[p, c.STEP] += steps
         s.pf[p, c.CONTEXT] += batch * steps * s.pf[p, c.ADVANCE]
@@ -166,7 +169,7 @@ def commit(s: State, p: int, t: float) -> None:
         finish_decodes(s, p, t)
     base = s.gi[c.CHUNK_AT]
     for i in range(s.pi[p, c.CHUNKS]):
-        r = s.work[p, base + i]
+        r = s.pi[p, base + i]
         size = s.ri[r, c.CHUNK]
         s.ri[r, c.DONE] += size
         s.ri[r, c.TODO] -= size
@@ -181,13 +184,13 @@ def finish_decodes(s: State, p: int, t: float) -> None:
     """End the requests whose last token came with the step that ends now."""
     step = s.pi[p, c.STEP]
     while s.pi[p, c.BATCH] > 0:
-        r = s.work[p, 0]
+        r = s.pi[p, c.FINISHERS]
         if s.ri[r, c.TODO] > step:
             break
         s.pi[p, c.BATCH] -= 1
         last = s.pi[p, c.BATCH]
         if last > 0:
-            s.work[p, 0] = s.work[p, last]
+            s.pi[p, c.FINISHERS] = s.pi[p, c.FINISHERS + last]
             finish_sift(s, p, 0)
         leave(s, p, r)
         release(s, p, r)

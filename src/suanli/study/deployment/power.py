@@ -28,7 +28,7 @@ SERVER_CHIPS = 8
 
 @dataclass(frozen=True, slots=True)
 class ChipPower:
-    """A chip's power law and how wrong it was: `error` is the relative error that nine of ten rows left out kept [1]."""
+    """A chip's power law and how wrong it was: `error` is the relative error that nine of ten rows kept [1]."""
 
     law: AcceleratorPower
     tdp_w: float
@@ -71,7 +71,9 @@ class PowerModel:
                 chip.operators.link_bytes_per_s,
                 idle.si if idle is not None else None,
             )
-            self._chips[chip.id] = ChipPower(law, chip.tdp_w, float(np.asarray(law.idle_w)), max(found.band - 1.0, 0.0))
+            self._chips[chip.id] = ChipPower(
+                law, chip.tdp_w, float(np.asarray(law.idle_w)), max(found.band - 1.0, 0.0)
+            )
         return self._chips[chip.id]
 
     def chips_w(self, chip: Accelerator, activity: Activity, n_chips: int) -> Interval:

@@ -26,6 +26,8 @@ METRICS = (
 TABLE = "measured_inference.csv"
 # Flags that tell how a row was read, not that its value is in doubt.
 REMARKS = ("layout", "wip", "rounded", "mtp", "unchecked", "simulated-mtp")
+# Options that make another configuration; the others describe the client or repeat the layout.
+_DISTINCT_OPTIONS = ("overlap",)
 # Catalogue models of one shape: published under several names with the same figures.
 _SHAPES = {"deepseek-r1": "deepseek-v3", "deepseek-v3.1": "deepseek-v3"}
 
@@ -106,6 +108,7 @@ class Measurement:
             self.phase,
             *("-" if value is None else f"{value:g}" for value in lengths),
             f"mtp{self.mtp}",
+            *(f"{name}{self.options[name]:g}" for name in _DISTINCT_OPTIONS if name in self.options),
         ]
         return "|".join(words)
 
