@@ -1,4 +1,4 @@
-"""Write the generated pages: nomenclature, the README's answer and picture. A test fails where they are out of date.
+"""Write the generated pages: nomenclature, systems, the README's answer and picture. A test fails where they are out of date.
 
     python docs/build.py          write
     python docs/build.py --check  exit 1 where a file on disk differs
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import suanli
 from suanli.catalog import schema
+from suanli.evidence.systems import systems_page
 from suanli.report import alone, cost_figure, power_figure
 from suanli.result.metrics import metrics
 
@@ -59,6 +60,7 @@ def pages() -> dict[Path, str]:
     day = suanli.run(suanli.load(DOCS.parent / "scenarios" / "deepseek-day.toml"))
     return {
         README: readme(),
+        DOCS / "systems.md": systems_page(),
         DOCS / "nomenclature.md": nomenclature(),
         DOCS / "figures" / "deepseek-day-cost.svg": alone(cost_figure(day)),
         DOCS / "figures" / "deepseek-day-power.svg": alone(power_figure(day)),

@@ -22,8 +22,10 @@ class Stand:
 
     bottleneck: str = "attention (memory)"
     batch: float = 8.0
-    chip: str = "nvidia-h200-sxm"
-    layout: Any = field(default_factory=lambda: SimpleNamespace(tp=4, pp=1, dp=1, ep=1))
+    largest_batch: float = 400.0
+    memory: Any = None
+    notes: tuple[str, ...] = ("kept in FP8",)
+    placement: Any = field(default_factory=lambda: SimpleNamespace(tp=4, pp=1, dp=1, ep=1, chips=4, replicas=1))
     parts: dict[str, float] = field(default_factory=lambda: {"gate_up": 0.004, "attention": 0.006})
 
 
@@ -74,7 +76,7 @@ def test_json_is_json_and_states_units(capsys: pytest.CaptureFixture[str]) -> No
         "high": pytest.approx(0.01476),
         "unit": "s",
     }
-    assert document["layout"] == {"tp": 4, "pp": 1, "dp": 1, "ep": 1}
+    assert document["layout"] == {"tp": 4, "pp": 1, "dp": 1, "ep": 1, "replicas": 1}
     assert document["request"]["tp"] == 4
 
 

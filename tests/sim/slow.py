@@ -270,7 +270,7 @@ class Replica:
         step, self.step = self.step, None
         for r in step["decodes"]:
             r.gained += self.kind["advance"]
-        for r in sorted(step["decodes"], key=lambda r: r.index):
+        for r in sorted(step["decodes"], key=lambda r: r.ticket):
             if r.emitted + r.gained >= r.answer:
                 self.drop(r)
                 self.sim.over(r, t, "completed")

@@ -26,7 +26,9 @@ def model(rng: np.random.Generator) -> StepModel:
     step_s = np.cumsum(rng.uniform(0.001, 0.02, tokens.size))
     batch = np.array([0.0, 1.0, 4.0, 32.0])
     read_s = rng.uniform(0.0, 3e-5, batch.size)
-    return StepModel(tokens, step_s, batch, read_s, pair_s=float(rng.uniform(0.0, 1e-6)))
+    launch_s = rng.uniform(0.0, 1e-3, batch.size)
+    launch_s[0] = 0.0
+    return StepModel(tokens, step_s, batch, read_s, launch_s, pair_s=float(rng.uniform(0.0, 1e-6)))
 
 
 def random_trace(rng: np.random.Generator, n: int, rate: float, *, blocks: int, sessions: bool, priorities: int) -> Trace:

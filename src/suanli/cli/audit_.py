@@ -28,8 +28,15 @@ _WIDTH = 26
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML page with filters."
 )
+@click.option(
+    "--export-rule",
+    is_flag=True,
+    help="Classify every chip under the export rule, and check the reports' table.",
+)
 @json_option
-def command(what: str | None, verdicts: tuple[str, ...], output: Path | None, as_json: bool) -> int:
+def command(
+    what: str | None, verdicts: tuple[str, ...], output: Path | None, export_rule: bool, as_json: bool
+) -> int:
     """Recompute what reports claim: counts, and every contradiction with both figures and its likely cause.
 
     \b
@@ -37,11 +44,14 @@ def command(what: str | None, verdicts: tuple[str, ...], output: Path | None, as
     suanli audit s001                 one report
     suanli audit rack/cloudmatrix-384 one subject
     suanli audit my-claims.toml       a file of your own
+    suanli audit --export-rule        chips under the export rule
     Exit code 1 where a contradiction is found.
     """
     from suanli.errors import InputError
     from suanli.evidence.verdict import VERDICTS
 
+    if export_rule:
+        return _export_rule(as_json)
     for verdict in verdicts:
         if verdict not in VERDICTS:
             raise InputError(f'--verdict "{verdict}": one of {", ".join(VERDICTS)}')
@@ -93,10 +103,11 @@ def _filter(what: str) -> Any:
     if name in registry().claims:
         return lambda claim: claim.id == name
     subjects = {claim.subject for claim in registry()}
-    if name in subjects or any(subject.startswith(f"{name}/") for subject in subjects):
-        return lambda claim: claim.subject == name or claim.subject.startswith(f"{name}/")
-    if any(subject.partition("/")[2] == name for subject in subjects):
-        return lambda claim: claim.subject.partition("/")[2] == name
+    folded = {subject.lower() for subject in subjects}
+    if name in folded or any(subject.startswith(f"{name}/") for subject in folded):
+        return lambda claim: f"{claim.subject.lower()}/".startswith(f"{name}/")
+    if any(subject.partition("/")[2] == name for subject in folded):
+        return lambda claim: claim.subject.lower().partition("/")[2] == name
     raise UnknownIdError("report or subject", what, [*reports(), *sorted(subjects)], see="suanli audit")
 
 
@@ -119,6 +130,33 @@ def _show(found: Audit, places: list[Across], listed: set[str]) -> None:
     slips = Counter(finding.slip for finding in found.contradictions)
     if slips:
         click.echo("\nLikely causes: " + ", ".join(f"{kind} {count}" for kind, count in slips.most_common()))
+
+
+def _export_rule(as_json: bool) -> int:
+    from suanli.catalog import Catalog
+    from suanli.evidence.export_rule import export_rows, report_table, thresholds
+
+    catalog = Catalog()
+    chips, table = export_rows(catalog), report_table(catalog)
+    broken = [row for row in table if row.breaks_own_rule or row.breaks_real_rule]
+    if as_json:
+        rows = [{name: getattr(row, name) for name in row.__slots__} for row in table]
+        document = {"schema": "suanli/export-rule/1", "cites": thresholds(catalog).cites}
+        print_json(document | {"chips": [chip.document() for chip in chips], "report_table": rows})
+        return 1 if broken else 0
+    click.echo(f"{'chip':<26}{'TPP':>8}{'PD':>8}  {'October 2022':<14}{'October 2023':<14}January 2026")
+    for chip in chips:
+        density = "" if chip.density_per_mm2 is None else f"{chip.density_per_mm2:.2f}"
+        tpp = "" if chip.tpp is None else f"{chip.tpp:,.0f}"
+        status = f"{chip.october_2022:<14}{chip.october_2023:<14}{chip.january_2026}"
+        click.echo(f"{chip.chip:<26}{tpp:>8}{density:>8}  {status}")
+    click.echo("By number alone; the 2023 rule exempts parts not meant for data centres below TPP 4800.")
+    click.echo(f"Thresholds: {'; '.join(thresholds(catalog).cites)}")
+    click.echo(f"\nThe report's table of restricted parts: {len(broken)} of {len(table)} rows are wrong")
+    for row in broken:
+        faults = "; ".join(filter(None, (row.breaks_own_rule, row.breaks_real_rule)))
+        click.echo(f"!! {row.claim} {row.part}: {faults}")
+    return 1 if broken else 0
 
 
 def _counts(found: Audit) -> None:

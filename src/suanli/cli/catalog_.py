@@ -91,10 +91,20 @@ def _common(rows: dict[str, list[Fact]]) -> list[str]:
 
 
 def _card(catalog: Catalog, table_name: str, name: str, as_json: bool) -> None:
+    from suanli.evidence.links import claims_of
+
     facts = catalog.rows(table_name, name)
     key = facts[0].id
+    said: dict[str, list[str]] = {}
+    for link in claims_of(catalog, table_name, key):
+        line = f"{link.claim.id}: {link.claim.shown}"
+        said.setdefault(f"{link.fact.parameter} {link.fact.locator}", []).append(line)
     if as_json:
-        entries = [{field: getattr(fact, field) for field in fact.__slots__} for fact in facts]
+        entries = [
+            {field: getattr(fact, field) for field in fact.__slots__}
+            | {"claims": said.get(f"{fact.parameter} {fact.locator}", [])}
+            for fact in facts
+        ]
         print_json({"schema": "suanli/catalog/1", "table": table_name, "id": key, "facts": entries})
         return
     shown = table(
@@ -108,6 +118,7 @@ def _card(catalog: Catalog, table_name: str, name: str, as_json: bool) -> None:
         mark = "" if fact.status == "adopted" else f"  {fact.status}"
         source = f"{fact.source}, {fact.locator}" if fact.locator else fact.source
         note = f"\n{fact.note}" if fact.note and fact.status != "adopted" else ""
+        note += "".join(f"\nclaim {line}" for line in said.get(f"{fact.parameter} {fact.locator}", ()))
         style = "" if fact.status == "adopted" else "dim"
         shown.add_row(
             mark or fact.parameter, fact.shown(), fact.grade, f"{source} ({fact.as_of}){note}", style=style

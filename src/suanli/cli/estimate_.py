@@ -22,6 +22,7 @@ _LABELS = {
     "power_w": "Power, accelerators",
     "usd_per_mtok_output": "Cost of output",
 }
+_MEMORY = ("capacity_bytes", "weights_bytes", "activation_bytes", "reserve_bytes", "kv_bytes", "sequence_bytes")
 _UNIT_NAMES = {"s": "s", "token/s": "tok/s", "W": "W", "USD/Mtok": "USD/Mtok"}
 
 
@@ -154,12 +155,15 @@ def _document(request: Request, answer: Answer) -> dict[str, Any]:
 
 
 def _details(found: Any) -> dict[str, Any]:
-    layout = found.layout
+    placement = found.placement
     return {
-        "layout": {name: getattr(layout, name) for name in ("tp", "pp", "dp", "ep")},
+        "layout": {name: getattr(placement, name) for name in ("tp", "pp", "dp", "ep", "replicas")},
         "batch": found.batch,
+        "largest_batch": found.largest_batch,
+        "memory_bytes": {name: getattr(found.memory, name) for name in _MEMORY} if found.memory else None,
         "bottleneck": found.bottleneck,
         "step_s": dict(found.parts),
+        "notes": list(found.notes),
     }
 
 
@@ -179,14 +183,15 @@ def _print(deployments: Deployments, request: Request, answer: Answer) -> None:
     out = console()
     out.print(shown)
     _print_split(answer)
-    for line in _notes(deployments, answer):
+    for line in _notes(deployments, request, answer):
         out.print(line, style="dim")
 
 
 def _chips(request: Request, answer: Answer) -> str:
-    layout = answer.estimate.layout
-    count = request.n_chips or (request.tp or 1) * (request.pp or 1) * (request.dp or 1)
-    return f"{count} x {request.chip} (tp {layout.tp}, pp {layout.pp}, dp {layout.dp}, ep {layout.ep})"
+    found = answer.estimate.placement
+    copies = f", {found.replicas} replicas" if found.replicas > 1 else ""
+    layout = f"tp {found.tp}, pp {found.pp}, dp {found.dp}, ep {found.ep}{copies}"
+    return f"{found.chips * found.replicas} x {request.chip} ({layout})"
 
 
 def _values(found: Interval, unit: str) -> tuple[str, str]:
@@ -218,16 +223,27 @@ def _print_split(answer: Answer) -> None:
     console().print(shown)
 
 
-def _notes(deployments: Deployments, answer: Answer) -> list[str]:
+def _memory_lines(found: Any) -> list[str]:
+    if found.memory is None:
+        return []
+    weights, kv, capacity = (getattr(found.memory, f"{name}_bytes") / 1e9 for name in ("weights", "kv", "capacity"))
+    line = f"Memory of a chip: {weights:.1f} GB weights, {kv:.1f} GB for KV, of {capacity:.0f} GB."
+    if found.largest_batch is not None:
+        line += f" Largest batch: {found.largest_batch:,.0f} sequences."
+    return [line]
+
+
+def _notes(deployments: Deployments, request: Request, answer: Answer) -> list[str]:
     basis = {
         "calibrated": "kernels of this chip were measured",
         "family": "kernels of a chip of the same family were measured",
         "datasheet": "no kernels of this chip family were measured: datasheet and a general prior",
     }
     found = answer.estimate
-    cost = deployments.cost(found.chip if isinstance(getattr(found, "chip", None), str) else "")
+    cost = deployments.cost(deployments.chip(request.chip).id)
     lines = [f"Bottleneck: {found.bottleneck}. Basis: {answer.basis} ({basis.get(answer.basis, '')})."]
     if cost is not None:
         lines.append(f"Price: {cost.usd_per_s.value * 3600:.2f} USD/h a chip ({cost.basis}).")
     lines += [f"{_LABELS[name]} unavailable: {why}." for name, why in answer.unknown.items()]
+    lines += [*_memory_lines(found), *found.notes]
     return lines

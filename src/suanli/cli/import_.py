@@ -14,6 +14,34 @@ def command() -> None:
     """Read files of other tools into an overlay folder, for use with --catalog."""
 
 
+@command.command("statements")
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a claims file for `suanli audit`.")
+@click.option("--unit", default="百万元 (1e6 CNY)", show_default=True, help="Unit of the amounts.")
+@json_option
+def statements(table: Path, output: Path | None, unit: str, as_json: bool) -> int:
+    """Read a company's forecast table (CSV: a line a row, a year a column) and check its identities.
+
+    \b
+    suanli import statements forecast.csv -o forecast.toml
+    suanli audit forecast.toml
+    """
+    from suanli.interop.statements import read_statements, write_claims
+
+    found = read_statements(table, unit=unit)
+    checked = found.audit()
+    if output is not None:
+        write_claims(found, output)
+    counts = checked.counts()
+    if as_json:
+        print_json({"schema": "suanli/import/1", "id": found.claim.id, "counts": counts})
+    else:
+        click.echo(f"{table.name}: " + ", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
+        if found.other_lines:
+            click.echo(f"Lines that no identity uses: {', '.join(found.other_lines)}", err=True)
+    return 1 if counts.get("inconsistent") else 0
+
+
 @command.command("hf")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(

@@ -16,6 +16,7 @@ VERBS = {
     "compare": "Compare scenarios: what differs in inputs and results.",
     "explain": "Show where a number of a run comes from, down to sources.",
     "catalog": "Look up chips, systems, links, sites, prices and models.",
+    "audit": "Recompute what reports claim; say where they contradict themselves.",
     "import": "Read files of other tools into an overlay.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -185,6 +186,8 @@ def _row(claim: Claim, row: str) -> list[Any]:
 def _cell(cell: Any, decimals: int) -> Any:
     if isinstance(cell, bool) or cell is None or isinstance(cell, str):
         return cell
+    if not isinstance(cell, int | float) or not math.isfinite(cell):
+        return None
     half = 0.5 * 10.0 ** -(decimals if isinstance(cell, float) else 0)
     return Number(float(cell), half, half)
 

@@ -237,7 +237,7 @@ def _judge(
     listed = row["restricted"] == "yes"
     text = f"below {row['density_below']}" if row["density_below"] else f"{row['density_floor']}+"
     own = _own_fault(row["basis"], tpp, density, stated)
-    real = _real_fault(catalog, rule, row["chip"], tpp, listed) if row["chip"] else ""
+    real = _real_fault(catalog, rule, row["chip"], row["basis"], listed) if row["chip"] else ""
     return TableRow(row["claim"], row["part"], tpp, text, listed, row["basis"], own, real)
 
 
@@ -250,13 +250,14 @@ def _own_fault(basis: str, tpp: float, density: float, stated: dict[str, tuple[f
     return f"{basis} is stated to need {need_tpp:g} and {need_density:g}: {', '.join(short)}" if short else ""
 
 
-def _real_fault(catalog: Catalog, rule: Thresholds, name: str, tpp_floor: float, listed: bool) -> str:
+def _real_fault(catalog: Catalog, rule: Thresholds, name: str, basis: str, listed: bool) -> str:
     chip = _classify(catalog, rule, name)
-    if chip.tpp is None:
+    if chip.tpp is None or chip.october_2023 == "unknown":
         return ""
-    if chip.october_2023 != "unknown" and (chip.october_2023 != "free") != listed:
-        printed = "restricted" if listed else "not restricted"
-        return f"{name}: TPP {chip.tpp:,.0f} is {chip.october_2023} by the real rule, printed as {printed}"
-    if tpp_floor < rule.tpp_a <= chip.tpp:
-        return f"printed TPP floor {tpp_floor:g}, {name} has {chip.tpp:,.0f}"
-    return ""
+    ruled = "not restricted" if chip.october_2023 == "free" else chip.october_2023
+    printed = basis.replace("3A090", "3A090.") if listed else "not restricted"
+    return (
+        ""
+        if ruled == printed
+        else f"{name}: TPP {chip.tpp:,.0f}, {ruled} by the real rule, printed as {printed}"
+    )

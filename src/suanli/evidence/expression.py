@@ -54,14 +54,17 @@ def compile_expression(text: str) -> Program:
     source = _REFERENCE.sub(name, text).strip()
     try:
         tree = ast.parse(source, mode="eval").body
+        built = _build(tree, text)
     except SyntaxError as error:
         raise InputError(f'cannot read the expression "{text}": {error.msg}') from None
+    except (RecursionError, MemoryError, ValueError) as error:
+        raise InputError(f'cannot read the expression "{text[:60]}": {error}') from None
     calls = tuple(
         node.func.id
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     )
-    return Program(text, tuple(references), _build(tree, text), calls)
+    return Program(text, tuple(references), built, calls)
 
 
 def _each(function: Callable[..., Value]) -> Callable[..., Value]:

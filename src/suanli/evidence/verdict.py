@@ -121,7 +121,7 @@ def judge(
         if low - _EPSILON <= computed.value <= high + _EPSILON:
             return "consistent", []
         near = low if computed.value < low else high
-        return _one(computed.value, near, (computed.spread, 0.0), (0.0, 0.0), "")[:1][0], []
+        return _one(computed.value, near, (computed.spread, 0.0), (0.0, 0.0), ""), []
     if not isinstance(computed.value, list):
         cap = 0.0 if exact else _BOUND_CAP if bound else _ABOUT_CAP if about else _ROUND_CAP
         return _scalar(computed, printed, bound, cap), []

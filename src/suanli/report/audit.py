@@ -24,6 +24,9 @@ table{border-collapse:collapse;width:100%;font-size:14px}th,td{padding:5px 8px;b
 text-align:left;vertical-align:top;overflow-wrap:anywhere}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 th{font-weight:600;color:var(--soft)}code{font-size:12.5px}.inconsistent{color:var(--bad);font-weight:600}
 .rounding{color:var(--fair)}.consistent{color:var(--good)}tr[hidden]{display:none}
+table.checks{table-layout:fixed;min-width:860px}
+.scroll{overflow-x:auto}
+col.claim{width:21%}col.relation{width:28%}col.figure{width:10%}col.verdict{width:12.5%}
 @media print{form{display:none}body{max-width:none;padding:0}}
 """
 _SCRIPT = """
@@ -56,10 +59,12 @@ def audit_page(found: Audit, places: Sequence[Across], title: str) -> str:
         "the last printed place of everything that goes into it does not explain the gap.</span></p>",
         _form(found.findings),
         '<p class="soft" id="count"></p>',
-        "<table><thead><tr><th>claim</th><th>relation</th><th class=n>printed</th><th class=n>computed</th>"
+        '<div class="scroll"><table class="checks"><colgroup><col class="claim"><col class="relation">'
+        '<col class="figure"><col class="figure"><col class="verdict"><col></colgroup>',
+        "<thead><tr><th>claim</th><th>relation</th><th class=n>printed</th><th class=n>computed</th>"
         '<th>verdict</th><th>likely cause</th></tr></thead><tbody id="checks">',
         *(_row(finding) for finding in _ordered(found.findings)),
-        "</tbody></table>",
+        "</tbody></table></div>",
         *_places(places),
         f"<script>{_SCRIPT}</script></body></html>",
     ]

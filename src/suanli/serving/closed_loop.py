@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from suanli.errors import InfeasibleError, InputError
 from suanli.serving.framework import Serving
 from suanli.serving.steptime import StepTable
 
@@ -14,6 +16,7 @@ Array = NDArray[np.float64]
 
 # Passes of the fixed point of batch and time per token; the error after four is below 0.1 %.
 _PASSES = 4
+_BISECTIONS = 40
 # Requests come apart when their ends spread over this many times less than a group's prefill.
 _LOOSE = 2.0
 
@@ -32,7 +35,8 @@ class Load:
         rounds: prompts that each client sends, all clients starting at once; 0 for the steady state alone [1].
         tokens_per_step: tokens a sequence gets in a step, above 1 with speculative decoding [token].
         query_tokens: tokens that a step computes per sequence, drafts included [token].
-        draft_s: time of the draft layers of a step [s].
+        drafts: draft tokens of a step, each a pass through one MTP layer and the head [token].
+        overlap: share of steps in which exchange runs beside the other half of the batch [1].
     """
 
     clients: ArrayLike
@@ -44,7 +48,8 @@ class Load:
     rounds: ArrayLike = 10.0
     tokens_per_step: ArrayLike = 1.0
     query_tokens: ArrayLike = 1.0
-    draft_s: ArrayLike = 0.0
+    drafts: float = 0.0
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Latency:
         prefill_share: share of time that prompts take [1].
         requests_per_s: rate of finished requests [1/s].
         waiting: requests that wait for room on average [1].
+        wait_s: mean time that a prompt waits for the prompts before it [s].
     """
 
     ttft_s: Array
@@ -74,15 +80,32 @@ class Latency:
     prefill_share: Array
     requests_per_s: Array
     waiting: Array
+    wait_s: Array
 
 
-def decode_step_s(table: StepTable, serving: Serving, sequences: ArrayLike, context: ArrayLike, load: Load) -> Array:
-    """Time of a decode step in the engine: kernel factor x kernels + host time [s]."""
+def decode_step_s(
+    table: StepTable, serving: Serving, sequences: ArrayLike, context: ArrayLike, load: Load
+) -> Array:
+    """Time of a decode step in the engine: kernel factor x kernels + host time [s].
+
+    Args:
+        table: step times.
+        serving: constants of the framework.
+        sequences: sequences that decode [1].
+        context: tokens of each [token].
+        load: speculation and overlap.
+    """
     pp = table.placement.pp
     batch = np.maximum(np.asarray(sequences, dtype=float), 1e-6)
     # A pipeline works on pp batches at a time; a token passes through all stages of its own.
-    kernels = table.decode_step_s(np.maximum(batch / pp, np.minimum(batch, 1.0)), context, load.query_tokens)
-    kernels = serving.kernel_factor * (kernels + load.draft_s)
+    each = np.maximum(batch / pp, np.minimum(batch, 1.0))
+    kernels = table.decode_step_s(each, context, load.query_tokens)
+    if load.overlap:
+        halves = 2.0 * table.overlapped_decode_s(0.5 * each, context, load.query_tokens)
+        kernels = kernels + load.overlap * (np.minimum(halves, kernels) - kernels)
+    if load.drafts:
+        kernels = kernels + load.drafts * table.draft_s(each, context)
+    kernels = serving.kernel_factor * kernels + table.hops_s(each * load.query_tokens)
     kernels = np.maximum(kernels, serving.host_layer_s * table.model.layer_count)
     return np.asarray(kernels + serving.step_s + serving.sequence_s * batch)
 
@@ -182,14 +205,16 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
         added = cost.alone_s + (cost.packed_s - cost.alone_s) * met
         group = np.minimum(np.where(mixed > 0.5, cost.group, running), running)
         spread = load.length_spread * emitted * step
-        tied = 1.0 / (1.0 + (_LOOSE * spread / (group * cost.packed_s)) ** 2)
+        alike = 1.0 / (1.0 + (_LOOSE * spread / (group * cost.packed_s)) ** 2)
+        tied = alike * serving.lockstep
         seen = 1.0 - 0.5 * tied * (1.0 - mixed)
         share = emitted * step / (emitted * step + waited)
         per_step = step + others * added / emitted * seen * share
         cycle = emitted * per_step + waited + step
         busy = np.minimum(others * added / cycle, 0.999)
         wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * others * added)
-        apart = step * (0.5 + serving.ttft_steps + mixed * cost.steps) + added + wait
+        # Requests of one length come back one by one, as regularly as they were served: nothing queues.
+        apart = step * (0.5 + serving.ttft_steps + mixed * cost.steps) + added + wait * (1.0 - alike)
         burst = 0.5 * cost.packed_s * (running + np.minimum(cost.group, running))
         burst = burst + step * (mixed + serving.ttft_steps)
         together = np.where(
@@ -215,6 +240,51 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
         prefill_s=added,
         decode_step_s=step,
         prefill_share=np.minimum(running * added / cycle, 1.0),
-        requests_per_s=np.asarray(running / cycle),
+        requests_per_s=np.asarray(running / (cycle + host * running / clients)),
         waiting=queued,
+        wait_s=np.asarray(wait * (1.0 - alike)),
     )
+
+
+def open_loop(
+    table: StepTable, serving: Serving, load: Load, requests_per_s: float
+) -> tuple[Latency, Load]:
+    """Steady state of random arrivals at a rate: as many requests in flight as serve that rate, prompts queue as M/D/1.
+
+    W = P/2 u/(1 - u) with u = rate x P; the number in flight follows from Little's law.
+
+    Args:
+        table: step times of the layout.
+        serving: constants of the framework.
+        load: what requests ask; its clients are replaced.
+        requests_per_s: arrivals at the replica [1/s].
+
+    Returns:
+        Latencies, and the load with the requests in flight.
+
+    Raises:
+        InfeasibleError: the replica cannot serve that rate.
+    """
+    if not requests_per_s > 0.0:
+        raise InputError(f"arrival_rate_per_s must be above 0, got {requests_per_s:g}")
+    steady = replace(load, rounds=0.0, length_spread=1.0)
+    most = float(np.minimum(np.asarray(load.capacity, dtype=float), serving.max_sequences * table.placement.dp))
+    low, high = 1e-3, max(most, 1.0)
+
+    def at(clients: float) -> Latency:
+        return closed_loop(table, serving, replace(steady, clients=clients))
+
+    best = float(at(high).requests_per_s)
+    if best < requests_per_s:
+        raise InfeasibleError(f"a replica serves {best:.3g} requests/s at most, {requests_per_s:.3g} arrive")
+    for _ in range(_BISECTIONS):
+        middle = math.sqrt(low * high)
+        if float(at(middle).requests_per_s) < requests_per_s:
+            low = middle
+        else:
+            high = middle
+    found = at(high)
+    busy = min(requests_per_s * float(found.prefill_s), 0.999)
+    wait = 0.5 * float(found.prefill_s) * busy / (1.0 - busy)
+    own = float(found.ttft_s) - float(found.wait_s)
+    return replace(found, ttft_s=np.asarray(own + wait)), replace(steady, clients=high)

@@ -55,9 +55,16 @@ class Serving:
         prompt_s: host time per prompt token (tokenise, transfer) [s].
         chunk_tokens: prompt tokens that a step takes beside its decodes; 0: a whole prompt at least [token].
         mixed: 1 where prompt chunks share steps with decodes, 0 where prefill steps stand alone [1].
+        lockstep: 1 where requests of one length keep meeting in groups, 0 where they come apart [1].
+        kv_reserve: share of the outputs' cache that must be free before a request is admitted [1].
         max_sequences: sequences that a replica runs at most [1].
         memory_share: share of device memory that weights and KV may fill [1].
         host_layer_s: host time per layer without graphs; 0 with graphs [s].
+        draft_tokens: draft tokens a step where the point does not say [token].
+        prefill_overlap: share of exchange that hides behind computing in a prefill pool [1].
+        decode_overlap: the same in a decode pool [1].
+        tpot_band: 90 % band of TPOT as a factor, where the chip's kernels are known [1].
+        ttft_band: 90 % band of TTFT as a factor, away from saturation [1].
     """
 
     kernel_factor: float = 0.9
@@ -70,9 +77,16 @@ class Serving:
     prompt_s: float = 0.0
     chunk_tokens: float = 8192.0
     mixed: float = 1.0
+    lockstep: float = 1.0
+    kv_reserve: float = 0.6
     max_sequences: float = 1024.0
     memory_share: float = 0.9
     host_layer_s: float = 0.0
+    draft_tokens: float = 0.0
+    prefill_overlap: float = 0.0
+    decode_overlap: float = 0.0
+    tpot_band: float = 1.35
+    ttft_band: float = 2.2
 
 
 @dataclass(frozen=True, slots=True)

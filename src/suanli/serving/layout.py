@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from suanli.errors import InfeasibleError, InputError
-from suanli.llm import Attention, Model, Sharding, check_sharding
+from suanli.llm import Model, Sharding, check_sharding
 from suanli.serving.accelerator import Accelerator
+
+_SERVER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +128,12 @@ def placements(model: Model, n_chips: int) -> Iterator[Placement]:
                             continue
 
 
-def smallest_placement(
-    model: Model, chip: Accelerator, n_chips: int, fits: Callable[[Placement], bool]
-) -> Placement:
-    """The layout that is taken where a user names chips only: the fewest chips a replica that the model fits on.
+def default_placement(model: Model, chip: Accelerator, n_chips: int, fits: Callable[[Placement], bool]) -> Placement:
+    """The layout that is taken where a user names chips only: the first of these that holds the model.
 
-    Prefers plain tensor parallelism inside the scale-up domain; attention groups with shared experts where latent
-    attention would be repeated on every chip; pipeline stages only where nothing else fits.
+    Up to 8 chips of a scale-up domain: tensor parallelism over all of them. More: replicas of 8; for latent attention,
+    whose cache tensor parallelism would repeat on every chip, attention groups of one chip that share the experts.
+    Then wider expert parallelism, pipeline stages, and whatever else fits.
 
     Args:
         model: the model.
@@ -143,18 +144,21 @@ def smallest_placement(
     Raises:
         InfeasibleError: no layout of these chips holds the model.
     """
-    found = [layout for layout in placements(model, n_chips) if layout.tp <= max(chip.domain, 1)]
-
-    def rank(layout: Placement) -> tuple[float, ...]:
-        grouped = layout.dp > 1 and not _repeats_cache(model)
-        return (layout.pp, grouped, layout.chips, layout.dp, layout.ep)
-
-    for layout in sorted(found, key=rank):
-        if fits(layout):
-            return layout
+    sparse = model.experts_per_layer > 0
+    wide = (1, 1, n_chips, n_chips)
+    tried: list[tuple[int | None, int | None, int | None, int | None]] = [(None, None, None, None)]
+    if sparse and n_chips > _SERVER:
+        tried = [wide, *tried] if "mla" in model.attention_kinds else [*tried, wide]
+        tried.append((_SERVER, 1, n_chips // _SERVER, n_chips))
+    tried += [(None, pp, None, None) for pp in (2, 4, 8, 16) if n_chips % pp == 0]
+    for tp, pp, dp, ep in tried:
+        try:
+            found = place(model, n_chips, tp, pp, dp, ep)
+        except InputError:
+            continue
+        if found.tp <= max(chip.domain, 1) and fits(found):
+            return found
+    for found in sorted(placements(model, n_chips), key=lambda one: (one.pp, one.chips, one.dp)):
+        if fits(found):
+            return found
     raise InfeasibleError(f"{model.id} does not fit on {n_chips} x {chip.id} in any layout")
-
-
-def _repeats_cache(model: Model) -> bool:
-    kinds = {group.mixer.kind for group in model.layers if isinstance(group.mixer, Attention)}
-    return "mla" in kinds

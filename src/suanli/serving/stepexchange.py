@@ -88,10 +88,6 @@ class Links:
         wire = size_bytes * bus_factor(operation, float(groups))
         return calibrated_s(size_bytes, wire, self.scale_out, found)
 
-    def hop_s(self, size_bytes: Array, outside: bool) -> Array:
-        """Time to hand activations to the next pipeline stage."""
-        return np.asarray(5e-6 + size_bytes / (0.8 * (self.scale_out if outside else self.scale_up)))
-
 
 def add_collectives(
     parts: Parts,

@@ -42,7 +42,7 @@ class Part:
     Attributes:
         name: what it is.
         time_s: time [s].
-        flops: operations [FLOP].
+        peak_s: time of its operations at the peak of their format [s].
         bytes: memory traffic [byte].
         wire_bytes: bytes sent over links [byte].
         exchange: whether it is an exchange of tokens between experts, which may overlap with computing.
@@ -50,7 +50,7 @@ class Part:
 
     name: str
     time_s: Array
-    flops: Array
+    peak_s: Array
     bytes: Array
     wire_bytes: Array
     exchange: bool = False
@@ -67,7 +67,7 @@ class Parts:
         self,
         name: str,
         time_s: Array,
-        flops: Array | float = 0.0,
+        peak_s: Array | float = 0.0,
         moved: Array | float = 0.0,
         wire: Array | float = 0.0,
         exchange: bool = False,
@@ -78,7 +78,7 @@ class Parts:
         if part is None:
             part = self.found[name] = Part(name, zero, zero, zero, zero, exchange)
         part.time_s = part.time_s + time_s
-        part.flops = part.flops + flops
+        part.peak_s = part.peak_s + peak_s
         part.bytes = part.bytes + moved
         part.wire_bytes = part.wire_bytes + wire
 
@@ -115,8 +115,9 @@ def add_products(
         time = gemm_time_s(m, n, k, form, chip, kernels.get("gemm", GemmCoefficients, form))
         time = np.where(m > 0.0, time + quantise_time_s(m, k, form, chip, _FUSED if form == "fp8" else _BLOCKS), 0.0)
         moved = np.where(m > 0.0, gemm_bytes(m, n, k, form), 0.0)
+        peak = chip.peak(form)
         for row, (count, gemm) in enumerate(members):
-            parts.add(gemm.name, count * time[row], count * gemm.flops, count * moved[row])
+            parts.add(gemm.name, count * time[row], count * gemm.flops / peak, count * moved[row])
 
 
 def add_elementwise(
@@ -196,4 +197,4 @@ def add_experts(
         flops = 2.0 * matrices * hidden * inter * load.assignments
         moved = load.experts * expert_bytes(hidden, inter, form, gated)
         moved = moved + 2.0 * load.assignments * (2.0 * hidden + matrices * inter)
-        parts.add("experts", up.count * np.asarray(best), up.count * flops, up.count * moved)
+        parts.add("experts", up.count * np.asarray(best), up.count * flops / chip.peak(form), up.count * moved)

@@ -8,23 +8,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.llm import Elementwise, Gemm, Model, Placed, decode_segment, step_operators
+from suanli.serving.accelerator import Accelerator
 from suanli.serving.framework import model_kind
 from suanli.serving.kernels import Coefficients, Kernels
 from suanli.serving.layout import Placement
 from suanli.serving.precision import Precision
-from suanli.serving.accelerator import Accelerator
 from suanli.serving.stepattention import AttentionTime
-from suanli.serving.stepexchange import Links, add_collectives
+from suanli.serving.stepexchange import BYTES, Links, add_collectives
 from suanli.serving.stepoperators import Parts, Routing, add_elementwise, add_experts, add_products
 
 Array = NDArray[np.float64]
 
-# Tokens of a step, over all attention groups: dense where tiles and experts make steps, sparse where all is linear.
-GRID = np.array(
+# Tokens of a step of one attention group: dense where tiles and experts make steps, sparse where all is linear.
+_GRID = np.array(
     [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384]
     + [448, 512, 576, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384, 32768, 131072],
     dtype=float,
 )
+# Handing over to the next pipeline stage: latency, and the share of the link's bandwidth that one message reaches.
+_HOP_S = 5e-6
+_HOP_EFFICIENCY = 0.8
+# Tokens over all groups where most groups have none.
+_FEW = np.array([1, 2, 4, 8, 16, 32, 64, 128, 256], dtype=float)
 _HEAD = ("final_norm", "head", "sample")
 _LATENT = ("absorb_q", "absorb_v")
 
@@ -39,16 +44,18 @@ class StepTable:
         chip: the accelerator.
         precision: formats.
         attention: attention of the chip.
+        grid: tokens of a step over all attention groups [token].
         names: operators on the grid.
         times_s: time of each, shape (operators, grid) [s].
+        rest: sum of them over the operators [s].
         head_s: head, final norm and sampling on the grid of logit rows [s].
         exchange: which operators are exchanges between experts.
-        flops: of all of them together, on the grid [FLOP].
         bytes: memory traffic, on the grid [byte].
         wire_bytes: bytes over links, on the grid [byte].
         basis: weakest basis of the coefficients.
         error: relative error of one step's kernels, from their judged rows [1].
         kernels: number of kernels of a step, for engines without graphs [1].
+        peak_s: time that all operators would take at their peaks, on the grid [s].
     """
 
     model: Model
@@ -56,16 +63,18 @@ class StepTable:
     chip: Accelerator
     precision: Precision
     attention: AttentionTime
+    grid: Array
     names: tuple[str, ...]
     times_s: Array
+    rest: Array
     head_s: Array
     exchange: NDArray[np.bool_]
-    flops: Array
     bytes: Array
     wire_bytes: Array
     basis: str
     error: float
     kernels: int
+    peak_s: Array
 
     @property
     def kind(self) -> str:
@@ -78,11 +87,11 @@ class StepTable:
         Args:
             tokens: tokens of the step over all attention groups [token].
         """
-        return np.interp(tokens, GRID, self.times_s.sum(axis=0))
+        return np.interp(tokens, self.grid, self.rest)
 
     def exchange_s(self, tokens: ArrayLike) -> Array:
         """The part of it that is exchange between experts [s]."""
-        return np.interp(tokens, GRID, self.times_s[self.exchange].sum(axis=0))
+        return np.interp(tokens, self.grid, self.times_s[self.exchange].sum(axis=0))
 
     def logits_s(self, rows: ArrayLike) -> Array:
         """Time of head and sampling [s].
@@ -90,7 +99,7 @@ class StepTable:
         Args:
             rows: tokens that go through the head, over all attention groups [token].
         """
-        return np.interp(rows, GRID, self.head_s)
+        return np.interp(rows, self.grid, self.head_s)
 
     def decode_attention_s(
         self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
@@ -131,10 +140,45 @@ class StepTable:
         core = self.prefill_attention_s(sequences, new, cached)
         return np.asarray(self.rest_s(tokens) + core + self.logits_s(sequences))
 
+    def overlapped_decode_s(
+        self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
+    ) -> Array:
+        """Time of a decode step's half batch while the other half's tokens travel: the longer of the two [s].
+
+        Args:
+            sequences: running sequences of the half, over all attention groups [1].
+            context: tokens of each [token].
+            query_tokens: new tokens of each [token].
+        """
+        tokens = np.asarray(sequences, dtype=float) * query_tokens
+        exchange = self.exchange_s(tokens)
+        core = self.decode_attention_s(sequences, context, query_tokens)
+        compute = self.rest_s(tokens) - exchange + core + self.logits_s(tokens)
+        return np.maximum(compute, exchange)
+
+    def draft_s(self, sequences: ArrayLike, context: ArrayLike) -> Array:
+        """Time of one draft token for every sequence: one layer like the model's, and the head [s].
+
+        Args:
+            sequences: running sequences, over all attention groups [1].
+            context: tokens of each [token].
+        """
+        layers = self.rest_s(sequences) + self.decode_attention_s(sequences, context)
+        return np.asarray(layers / self.model.layer_count + self.logits_s(sequences))
+
+    def hops_s(self, tokens: ArrayLike) -> Array:
+        """Time to hand activations through the pipeline's stages [s]; 0 for one stage."""
+        stages, chip = self.placement.pp, self.chip
+        outside = stages * self.placement.tp * self.placement.dp > max(chip.domain, 1)
+        link = chip.operators.network_bytes_per_s if outside else chip.operators.link_bytes_per_s
+        moved = np.asarray(tokens, dtype=float) * self.model.hidden * BYTES
+        return (stages - 1.0) * (_HOP_S + moved / (_HOP_EFFICIENCY * np.asarray(link, dtype=float)))
+
     def parts_s(self, tokens: float) -> dict[str, float]:
         """Time of each operator but attention and head at one number of tokens [s]."""
-        index = int(np.clip(np.searchsorted(GRID, tokens, side="right") - 1, 0, GRID.size - 2))
-        share = (min(tokens, GRID[-1]) - GRID[index]) / (GRID[index + 1] - GRID[index])
+        grid = self.grid
+        index = int(np.clip(np.searchsorted(grid, tokens, side="right") - 1, 0, grid.size - 2))
+        share = (min(tokens, float(grid[-1])) - grid[index]) / (grid[index + 1] - grid[index])
         values = self.times_s[:, index] * (1.0 - share) + self.times_s[:, index + 1] * share
         return dict(zip(self.names, values.tolist(), strict=True))
 
@@ -170,28 +214,32 @@ def step_table(
     """
     kernels = Kernels(coefficients, chip, framework)
     sharding = placement.sharding
-    placed = step_operators(model, (decode_segment(GRID, 1.0),), sharding)
-    parts = Parts(GRID.size)
-    head = Parts(GRID.size)
+    groups = placement.dp
+    grid = _GRID if groups == 1 else np.unique(np.concatenate([_GRID * groups, _FEW[_FEW < groups]]))
+    placed = step_operators(model, (decode_segment(grid, 1.0),), sharding)
+    parts = Parts(grid.size)
+    head = Parts(grid.size)
     _split(parts, head, placed, precision, kernels)
-    add_experts(parts, placed, model, sharding, GRID, routing, precision, kernels)
+    add_experts(parts, placed, model, sharding, grid, routing, precision, kernels)
     add_collectives(parts, placed, model, sharding, Links(kernels, prefill), precision)
     attention = AttentionTime(model, sharding, precision, kernels)
     found = list(parts.found.values())
     times = np.stack([part.time_s for part in found])
     times[:, 0] = 0.0
-    over_head = sum((part.time_s for part in head.found.values()), start=np.zeros(GRID.size))
+    over_head = sum((part.time_s for part in head.found.values()), start=np.zeros(grid.size))
     return StepTable(
         model=model,
         placement=placement,
         chip=chip,
         precision=precision,
         attention=attention,
+        grid=grid,
         names=tuple(part.name for part in found),
         times_s=times,
+        rest=np.asarray(times.sum(axis=0)),
         head_s=np.asarray(over_head),
         exchange=np.array([part.exchange for part in found]),
-        flops=_sum([part.flops for part in found]),
+        peak_s=_sum([part.peak_s for part in found]),
         bytes=_sum([part.bytes for part in found]),
         wire_bytes=_sum([part.wire_bytes for part in found]),
         basis=kernels.basis,

@@ -79,7 +79,8 @@ def join(s: State, p: int, r: int) -> None:
     s.ri[r, c.STATUS] = c.DECODING
     s.ri[r, c.JOINED] = from_step
     s.ri[r, c.CHUNK] = 0
-    s.ri[r, c.TODO] = from_step + int(math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance))
+    last_step = from_step + int(math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance))
+    s.ri[r, c.TODO] = (last_step << c.TICKET_BITS) + s.ri[r, c.TICKET]
     s.pf[p, c.CONTEXT] += s.ri[r, c.DONE] + 1
     size = s.pi[p, c.BLOCK]
     s.pi[p, s.gi[c.PHASE_AT] + (from_step - s.ri[r, c.DONE]) % size] += 1

@@ -25,7 +25,7 @@ PREV = 6  # neighbours in the waiting or running list
 NEXT = 7
 EMITTED = 8  # tokens given out when it last joined the decode batch
 JOINED = 9  # the replica's step counter at that time
-TODO = 10  # prompt tokens still to compute; while decoding: the step that gives its last token
+TODO = 10  # prompt tokens still to compute; while decoding: key of the finish heap
 DONE = 11  # tokens whose KV is there (when joining: all of them)
 CHUNK = 12  # prompt tokens in the step under way
 CACHED = 13  # prompt tokens that a cache answered at first admission
@@ -40,6 +40,7 @@ READY = 21  # 0: prompt to compute; 1: KV swapped out; 2: KV transferred from an
 RETRIES = 22
 ENTRY = 23  # event heap: request of the entry at this place
 REQUEST_INTS = 24
+TICKET_BITS = 32  # key of the finish heap: the step of the last token, then the ticket
 
 # -- status ------------------------------------------------------------------------------------------------------
 PENDING = 0

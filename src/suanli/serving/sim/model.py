@@ -14,17 +14,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class StepModel:
-    """Step time of one replica: t(n, b, C, Q) = f(n) + g(b) C + h Q.
+    """Step time of one replica: t(n, b, C, Q) = f(n) + a(b) + g(b) C + h Q.
 
     n new tokens of the step (prompt chunks, decodes and drafts), b sequences decoding, C the KV tokens they attend to
-    together, Q the query-key pairs of the prompt chunks. f and g are tables, linear between their points and beyond the
-    last two.
+    together, Q the query-key pairs of the prompt chunks. f, a and g are tables, linear between their points and beyond
+    the last two.
 
     Attributes:
         tokens: n of the table of f, rising [token].
         step_s: f: weights, matrix products, exchange and overhead [s].
         batch: b of the table of g, rising [1].
         read_s: g: attention time per KV token [s].
+        launch_s: a: attention time of b sequences whatever they attend to [s]; None is 0.
         pair_s: h: attention time per query-key pair of a prompt [s].
         power_w: power while a step of `tokens` runs [W].
         idle_w: power while nothing runs [W].
@@ -36,6 +37,7 @@ class StepModel:
     step_s: Array
     batch: Array
     read_s: Array
+    launch_s: Array | None = None
     pair_s: float = 0.0
     power_w: Array | None = None
     idle_w: float = 0.0
@@ -46,6 +48,7 @@ class StepModel:
         for name, grid, value in (
             ("step_s", self.tokens, self.step_s),
             ("read_s", self.batch, self.read_s),
+            ("launch_s", self.batch, np.zeros(self.batch.shape) if self.launch_s is None else self.launch_s),
         ):
             if grid.ndim != 1 or grid.shape != value.shape or grid.size == 0:
                 raise InputError(f"StepModel.{name}: needs one value for each point of its grid")
@@ -69,19 +72,21 @@ class StepModel:
             Time of the step [s], broadcast over the arguments.
         """
         read = line(batch, self.batch, self.read_s) * np.asarray(context_tokens, dtype=float)
+        if self.launch_s is not None:
+            read = read + line(batch, self.batch, self.launch_s)
         return np.asarray(
             line(tokens, self.tokens, self.step_s) + read + self.pair_s * np.asarray(pairs, dtype=float)
         )
 
-    def dense(self, most_tokens: int, most_batch: int) -> tuple[Array, Array, Array]:
-        """Tabulate f, g and power at every whole n and b, as the event loop reads them.
+    def dense(self, most_tokens: int, most_batch: int) -> tuple[Array, Array, Array, Array]:
+        """Tabulate f, g, power and a at every whole n and b, as the event loop reads them.
 
         Args:
             most_tokens: largest n.
             most_batch: largest b.
 
         Returns:
-            f [s] and power [W] for n = 0 ... most_tokens, g [s] for b = 0 ... most_batch, as (f, g, power).
+            f [s] and power [W] for n = 0 ... most_tokens, g and a [s] for b = 0 ... most_batch, as (f, g, power, a).
         """
         n, b = np.arange(most_tokens + 1.0), np.arange(most_batch + 1.0)
         power = (
@@ -89,7 +94,8 @@ class StepModel:
             if self.power_w is None
             else np.interp(n, self.tokens, self.power_w)
         )
-        return line(n, self.tokens, self.step_s), line(b, self.batch, self.read_s), power
+        launch = np.zeros(b.shape) if self.launch_s is None else line(b, self.batch, self.launch_s)
+        return line(n, self.tokens, self.step_s), line(b, self.batch, self.read_s), power, launch
 
     def speculative(self, advance: float, drafts: int) -> StepModel:
         """Return the model with speculative decoding: each sequence verifies `drafts` tokens and gains `advance`.

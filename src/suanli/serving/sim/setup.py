@@ -173,12 +173,13 @@ def _replicas(cluster: Cluster, kinds: list[tuple[int, Replica]]) -> tuple[Array
 def _tables(cluster: Cluster) -> Array:
     tokens = max(kind.max_batched_tokens for kind in cluster.replicas)
     batch = max(kind.max_num_seqs for kind in cluster.replicas)
-    tables = np.zeros((3 * len(cluster.replicas), max(tokens, batch) + 1))
+    tables = np.zeros((4 * len(cluster.replicas), max(tokens, batch) + 1))
     for k, kind in enumerate(cluster.replicas):
-        step_s, read_s, power_w = kind.model.dense(tokens, batch)
-        tables[3 * k, : tokens + 1] = step_s
-        tables[3 * k + 1, : batch + 1] = read_s
-        tables[3 * k + 2, : tokens + 1] = power_w
+        step_s, read_s, power_w, launch_s = kind.model.dense(tokens, batch)
+        tables[4 * k, : tokens + 1] = step_s
+        tables[4 * k + 1, : batch + 1] = read_s
+        tables[4 * k + 2, : tokens + 1] = power_w
+        tables[4 * k + 3, : batch + 1] = launch_s
     return tables
 
 

@@ -21,8 +21,9 @@ class State(NamedTuple):
         pi: replicas, integers; behind the named columns finish heap, KV phases, waiting lists and the step's requests.
         gf: the whole, floats.
         gi: the whole, integers.
-        tables: three rows a deployment, by whole numbers: time of a step of n tokens without attention to earlier
-            tokens [s], decode attention time per KV token at batch b [s], power of a step of n tokens [W].
+        tables: four rows a deployment, by whole numbers: time of a step of n tokens without attention to earlier
+            tokens [s], decode attention time per KV token at batch b [s], power of a step of n tokens [W], decode attention time at
+            batch b without any KV [s].
         ids: prefix blocks of all requests.
         cn: nodes, hash table and lists of the prefix caches.
         tf: tiers, and behind them caches.

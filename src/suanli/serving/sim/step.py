@@ -128,17 +128,17 @@ def _set_step(s: State, p: int, t: float, lost: bool) -> None:
     k = s.pi[p, c.DEPLOYMENT]
     tokens = prompts if kind == c.PREFILL else prompts + batch * (1 + s.pi[p, c.DRAFTS])
     s.pi[p, c.TOKENS] = tokens
-    first = s.tables[3 * k, tokens] + s.pf[p, c.PAIR_S] * s.pf[p, c.PAIRS]
+    first = s.tables[4 * k, tokens] + s.pf[p, c.PAIR_S] * s.pf[p, c.PAIRS]
     more, count = 0.0, 1
     if kind != c.PREFILL:
-        slope = s.tables[3 * k + 1, batch]
-        first += slope * s.pf[p, c.CONTEXT]
+        slope = s.tables[4 * k + 1, batch]
+        first += s.tables[4 * k + 3, batch] + slope * s.pf[p, c.CONTEXT]
         more = slope * batch * s.pf[p, c.ADVANCE]
     plain = s.pf[p, c.EXTRA] == 0.0 and s.pf[p, c.LOADED] <= t
     first = max(first, s.pf[p, c.LOADED] - t) + s.pf[p, c.EXTRA]
     s.pf[p, c.EXTRA] = 0.0
     if kind == c.DECODE and plain and not lost:
-        count = s.ri[s.pi[p, c.FINISHERS], c.TODO] - s.pi[p, c.STEP]
+        count = (s.ri[s.pi[p, c.FINISHERS], c.TODO] >> c.TICKET_BITS) - s.pi[p, c.STEP]
         # Idle prefixes move out step by step, because other replicas may look for them in a shared tier.
         free = s.pf[p, c.CAPACITY] - (s.pf[p, c.USED] - s.pf[p, c.GROWN]) - s.pf[p, c.IDLE]
         count = max(room_steps(s, p, free, count), 1)
@@ -185,7 +185,7 @@ def finish_decodes(s: State, p: int, t: float) -> None:
     step = s.pi[p, c.STEP]
     while s.pi[p, c.BATCH] > 0:
         r = s.pi[p, c.FINISHERS]
-        if s.ri[r, c.TODO] > step:
+        if (s.ri[r, c.TODO] >> c.TICKET_BITS) > step:
             break
         s.pi[p, c.BATCH] -= 1
         last = s.pi[p, c.BATCH]

@@ -131,7 +131,7 @@ class Deployments:
 
     def _complete(self, point: Any, found: Any) -> Answer:
         quantities = {
-            name: Interval(band.value, band.low, band.high)
+            name: Interval(float(band.value), float(band.low), float(band.high))
             for name in _SPEEDS
             if (band := getattr(found, name)) is not None
         }

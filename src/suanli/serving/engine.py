@@ -1,0 +1,289 @@
+"""A deployment made ready: layout, formats, framework constants, step tables and memory, built once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from suanli.errors import InfeasibleError, InputError, UnknownIdError
+from suanli.llm import LayerGroup, Model
+from suanli.serving.accelerator import Accelerator
+from suanli.serving.deployment import MemoryParts, memory_parts
+from suanli.serving.framework import ServingSet, model_kind, split_framework
+from suanli.serving.kernels import Coefficients
+from suanli.serving.layout import Placement, default_placement, place
+from suanli.serving.point import OPTIONS, PHASES, Point
+from suanli.serving.precision import Precision, choose_precision
+from suanli.serving.stepoperators import EXPERT_SIGMA, Routing
+from suanli.serving.steptime import StepTable, step_table
+
+# Tokens of a step where the framework sets no chunk.
+WHOLE_STEP_TOKENS = 8192.0
+# Acceptance of one draft token after another on real text (arXiv 2412.19437, section 5.4.3: 85 to 90 % for the second
+# token of DeepSeek-V3; deeper drafts of the same module are accepted less often).
+MTP_ACCEPTANCE = 0.7
+_ROUTING = ("expert_sigma", "expert_imbalance", "redundant_experts")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A deployment that can be timed.
+
+    Attributes:
+        model: the model, with redundant experts where there are any.
+        chip: the accelerator.
+        placement: the layout.
+        precision: formats.
+        serving: constants of the framework, with what the point overrides.
+        table: step times.
+        notes: what was chosen or changed.
+    """
+
+    model: Model
+    chip: Accelerator
+    placement: Placement
+    precision: Precision
+    serving: ServingSet
+    table: StepTable
+    notes: tuple[str, ...]
+
+    def memory(self, isl: float, osl: float, clients: float) -> MemoryParts:
+        """Share out the memory of the fullest chip for requests of these lengths.
+
+        Args:
+            isl: prompt [token].
+            osl: output [token].
+            clients: sequences of one replica, for activations [1].
+        """
+        constants = self.serving.values
+        chunk = constants.chunk_tokens or isl
+        groups = self.placement.dp
+        tokens = isl + constants.kv_reserve * osl
+        return memory_parts(
+            self.model,
+            self.chip,
+            self.placement,
+            self.precision,
+            tokens,
+            step_tokens=max(chunk, WHOLE_STEP_TOKENS) + min(clients, 4096.0) / groups,
+            memory_share=constants.memory_share,
+            mtp=constants.draft_tokens > 0,
+        )
+
+
+def check(point: Point) -> None:
+    """Check the numbers of a point.
+
+    Raises:
+        InputError: every problem, one line.
+        UnknownIdError: an option that does not exist.
+    """
+    problems = []
+    if point.phase not in PHASES:
+        problems.append(f'phase must be one of {", ".join(PHASES)}, got "{point.phase}"')
+    for name, value, low in (("isl", point.isl, 1.0), ("osl", point.osl, 1.0)):
+        if not (np.isfinite(value) and value >= low):
+            problems.append(f"{name} must be at least 1 token, got {value:g}")
+    if not (np.isfinite(point.concurrency) and point.concurrency > 0.0):
+        problems.append(f"concurrency must be above 0, got {point.concurrency:g}")
+    for name, option in point.options.items():
+        if name not in OPTIONS:
+            raise UnknownIdError("option", name, OPTIONS)
+        if not (np.isfinite(option) and option >= 0.0):
+            problems.append(f"{name} must be a number of at least 0, got {option:g}")
+        elif name in _SHARES and option > 1.0:
+            problems.append(f"{name} is a share, from 0 to 1; got {option:g}")
+    if point.options.get("prefix_hit_share", 0.0) >= 1.0:
+        problems.append("prefix_hit_share must be below 1: the last token is always computed")
+    if point.options.get("length_low_share", 1.0) <= 0.0:
+        problems.append("length_low_share must be above 0")
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+_SHARES = ("prefix_hit_share", "mtp_acceptance", "overlap", "length_low_share", "memory_share")
+
+
+def engine(point: Point, tables: Coefficients) -> Engine:
+    """Make a deployment ready, or return it from those made before.
+
+    Args:
+        point: the question.
+        tables: calibration rows; keep the engines built from them.
+
+    Returns:
+        The engine.
+
+    Raises:
+        InfeasibleError: the chip cannot compute in the format, or no layout holds the model.
+        InputError: a layout that cannot be.
+        NoDataError: the calibration table lacks an operator.
+    """
+    options = point.options
+    key = (
+        *(id(point.model), id(point.chip), point.n_chips, point.tp, point.pp, point.dp, point.ep),
+        *(point.weights_dtype, point.kv_dtype, point.framework, point.phase == "prefill"),
+        *(options.get(name) for name in (*_ROUTING, *_OVERRIDES)),
+    )
+    kept = tables.tables.get(key)
+    if kept is None:
+        # The point is kept beside its engine so that the ids in the key stay taken.
+        kept = tables.tables[key] = (point, _build(point, tables))
+    found: Engine = kept[1]
+    return found
+
+
+_OVERRIDES = {
+    "chunk_tokens": "chunk_tokens",
+    "max_sequences": "max_sequences",
+    "memory_share": "memory_share",
+    "mtp_draft": "draft_tokens",
+}
+
+
+def _build(point: Point, tables: Coefficients) -> Engine:
+    name, version = split_framework(point.framework)
+    serving = _serving(point, tables, name, version)
+    redundant = int(point.options.get("redundant_experts", 0.0))
+    model = with_redundant_experts(point.model, redundant)
+    precision = _precision(point, name)
+    placement = _placement(point, model, precision, serving)
+    table = step_table(
+        model,
+        placement,
+        point.chip,
+        precision,
+        tables,
+        name,
+        _routing(point.options, point.model, redundant),
+        prefill=point.phase == "prefill",
+    )
+    return Engine(model, point.chip, placement, precision, serving, table, precision.changes)
+
+
+def _serving(point: Point, tables: Coefficients, name: str, version: str) -> ServingSet:
+    found = tables.frameworks.serving(name, version, model_kind(point.model))
+    changes = {field: point.options[option] for option, field in _OVERRIDES.items() if option in point.options}
+    if point.model.mtp is None and "mtp_draft" not in point.options:
+        changes["draft_tokens"] = 0.0
+    return replace(found, values=replace(found.values, **changes)) if changes else found
+
+
+def _precision(point: Point, framework: str) -> Precision:
+    """Formats; engines keep the cache in FP8 where TensorRT-LLM or a Blackwell recipe serves quantised weights."""
+    wide = choose_precision(point.model, point.chip, point.weights_dtype, point.kv_dtype)
+    main = wide.weights.experts if point.model.experts_per_layer else wide.weights.ffn
+    quantised = main.size_bytes < 1.5
+    narrow = quantised and (framework == "trtllm" or point.chip.family == "blackwell")
+    if point.kv_dtype is not None or not narrow:
+        return wide
+    return choose_precision(point.model, point.chip, point.weights_dtype, None, "fp8")
+
+
+def _placement(point: Point, model: Model, precision: Precision, serving: ServingSet) -> Placement:
+    def fits(layout: Placement) -> bool:
+        found = memory_parts(
+            model,
+            point.chip,
+            layout,
+            precision,
+            point.isl + point.osl,
+            memory_share=serving.values.memory_share,
+        )
+        return found.sequences >= 1.0
+
+    if (point.tp, point.pp, point.dp, point.ep) == (None, None, None, None):
+        if point.n_chips != int(point.n_chips) or point.n_chips < 1:
+            raise InputError(f"n_chips must be a whole number of at least 1, got {point.n_chips}")
+        return default_placement(model, point.chip, int(point.n_chips), fits)
+    return place(model, point.n_chips, point.tp, point.pp, point.dp, point.ep)
+
+
+def check_memory(memory: MemoryParts, engine: Engine) -> None:
+    """Check that weights and one sequence fit.
+
+    Raises:
+        InfeasibleError: they do not; says what is short.
+    """
+    chip, placement = engine.chip, engine.placement
+    where = f"{placement.chips} x {chip.id} (tp {placement.tp}, pp {placement.pp}, dp {placement.dp}, ep {placement.ep})"
+    if memory.kv_bytes <= 0.0:
+        need = memory.weights_bytes + memory.activation_bytes + memory.reserve_bytes
+        raise InfeasibleError(
+            f"{engine.model.id} does not fit on {where}: {need / 1e9:.0f} GB a chip for weights "
+            f"({memory.weights_bytes / 1e9:.0f} GB), activations and reserve, {memory.capacity_bytes / 1e9:.0f} GB there"
+        )
+    if memory.sequences < 1.0:
+        raise InfeasibleError(
+            f"{engine.model.id} on {where} leaves {memory.kv_bytes / 1e9:.1f} GB for KV; one sequence of this length "
+            f"needs {memory.sequence_bytes / 1e9:.1f} GB"
+        )
+
+
+def with_redundant_experts(model: Model, copies: int) -> Model:
+    """Return the model with `copies` more experts in each sparse layer; a token still visits as many."""
+    if not copies or not model.experts_per_layer:
+        return model
+
+    def grown(group: LayerGroup) -> LayerGroup:
+        if group.ffn is None or group.ffn.experts is None:
+            return group
+        experts = replace(group.ffn.experts, count=group.ffn.experts.count + copies)
+        return replace(group, ffn=replace(group.ffn, experts=experts))
+
+    return replace(model, layers=tuple(grown(group) for group in model.layers))
+
+
+def _routing(options: Mapping[str, float], model: Model, redundant: int) -> Routing:
+    sigma = options.get("expert_sigma", EXPERT_SIGMA)
+    if redundant and model.experts_per_layer:
+        sigma = flattened_sigma(sigma, model.experts_per_layer, redundant)
+    imbalance = options.get("expert_imbalance")
+    return Routing(sigma=sigma if imbalance is None else 0.0, imbalance=imbalance)
+
+
+@lru_cache(maxsize=256)
+def flattened_sigma(sigma: float, experts: int, copies: int) -> float:
+    """Sigma of the popularity of expert slots after the most loaded slots were split in two, one after another.
+
+    Args:
+        sigma: of the lognormal popularity of experts [1].
+        experts: experts of a layer [1].
+        copies: redundant experts [1].
+
+    Returns:
+        sqrt(log(1 + variance/mean^2)) of the slots' loads [1].
+
+    Reference: the idea of DeepSeek's EPLB (deepseek-ai/eplb): replicate the heavy-loaded experts.
+    """
+    from heapq import heapify, heapreplace, heappush
+    from statistics import NormalDist
+
+    normal = NormalDist()
+    loads = [-float(np.exp(sigma * normal.inv_cdf((i + 0.5) / experts))) for i in range(experts)]
+    heapify(loads)
+    for _ in range(copies):
+        half = 0.5 * loads[0]
+        heapreplace(loads, half)
+        heappush(loads, half)
+    slots = np.array(loads)
+    return float(np.sqrt(np.log1p(slots.var() / slots.mean() ** 2)))
+
+
+def tokens_per_step(draft: float, acceptance: float) -> float:
+    """Expected tokens of a step with drafts: 1 + a + a^2 + ... + a^k.
+
+    Args:
+        draft: k, draft tokens [1].
+        acceptance: a, chance that a draft is accepted after the one before it [1].
+
+    Reference: Y. Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", arXiv 2211.17192.
+    """
+    total, chance = 1.0, 1.0
+    for _ in range(int(draft)):
+        chance *= acceptance
+        total += chance
+    return total

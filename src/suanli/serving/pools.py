@@ -1,0 +1,125 @@
+"""Pools that compute prompts alone, or decode alone: static batches and the halves of disaggregated serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from suanli.serving.closed_loop import Load, decode_step_s
+from suanli.serving.engine import Engine
+from suanli.serving.stepexchange import EXCHANGE_PROCESSORS
+from suanli.serving.work_shares import bottleneck, decode_parts, prompt_work, step_work
+
+# Tokens that a chip of a prefill pool takes in one step at most; longer batches run in several.
+STEP_TOKENS = 16384.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStep:
+    """One batch of a pool.
+
+    Attributes:
+        time_s: from start to end of the batch, or of one decode step [s].
+        interval_s: time between two batches; shorter than `time_s` where pipeline stages overlap [s].
+        parts: {operator: time [s]}; they add up to `time_s`.
+        bottleneck: the largest part and what bounds it.
+        shares: compute, memory, link and busy shares [1].
+    """
+
+    time_s: float
+    interval_s: float
+    parts: Mapping[str, float]
+    bottleneck: str
+    shares: tuple[float, float, float, float]
+
+
+def prefill_pool(ready: Engine, prompts: float, isl: float, options: Mapping[str, float]) -> PoolStep:
+    """Compute a batch of prompts together.
+
+    With C computing and X exchange between experts of a step, o the share of steps that overlap two half batches and
+    s = SM/(SM - n) the slowdown by the n processors that move data::
+
+        t = (1 - o) (C + X) + o 2 max(s C/2, X/2)
+
+    Args:
+        ready: the engine.
+        prompts: prompts of the replica [1].
+        isl: tokens of each [token].
+        options: of the point: prefix_hit_share, overlap, exchange_processors.
+
+    Returns:
+        The batch.
+    """
+    table, constants, placement = ready.table, ready.serving.values, ready.placement
+    cached = isl * options.get("prefix_hit_share", 0.0)
+    new = max(isl - cached, 1.0)
+    # Attention groups work on whole prompts; fewer prompts than groups leave some idle.
+    busiest = max(np.ceil(prompts / placement.dp), 1.0) * placement.dp
+    steps = max(np.ceil(busiest * new / (STEP_TOKENS * placement.dp)), 1.0)
+    each = busiest / steps
+    tokens = each * new
+    exchange = float(table.exchange_s(tokens))
+    core = float(table.prefill_attention_s(each, new, cached))
+    head = float(table.logits_s(each))
+    compute = float(table.rest_s(tokens)) - exchange + core + head
+    share = options.get("overlap", constants.prefill_overlap if exchange > 0.0 else 0.0)
+    spent = options.get("exchange_processors", float(EXCHANGE_PROCESSORS))
+    slow = _slowdown(ready, spent)
+    half = 2.0 * max(0.5 * slow * compute, float(table.exchange_s(0.5 * tokens)))
+    serial = compute + exchange
+    kernels = constants.prefill_factor * (serial + share * (min(half, serial) - serial))
+    host = constants.step_s + constants.prefill_step_s
+    hops = float(table.hops_s(tokens))
+    one = max(kernels, constants.host_layer_s * ready.model.layer_count) + host + hops
+    parts = {name: time * constants.prefill_factor * steps for name, time in table.parts_s(tokens).items() if time > 0.0}
+    parts["attention"], parts["head"] = (constants.prefill_factor * steps * time for time in (core, head))
+    parts["host"] = steps * (one - kernels)
+    parts["overlap"] = steps * one - sum(parts.values())
+    if abs(parts["overlap"]) < 1e-12:
+        del parts["overlap"]
+    work = prompt_work(ready, tokens, cached)
+    busy = (*(min(value / one, 1.0) for value in work), kernels / one)
+    largest = max((name for name in parts if name != "overlap"), key=lambda name: parts[name])
+    return PoolStep(
+        time_s=steps * one,
+        interval_s=steps * one / placement.pp,
+        parts=parts,
+        bottleneck=f"{largest}: " + ("links" if largest in ("dispatch", "combine", "all_reduce") else "compute"),
+        shares=busy,
+    )
+
+
+def _slowdown(ready: Engine, processors: float) -> float:
+    total = float(ready.chip.operators.processors)
+    return total / max(total - processors, 0.25 * total)
+
+
+def decode_pool(ready: Engine, sequences: float, context: float, load: Load) -> PoolStep:
+    """One decode step of a batch.
+
+    Args:
+        ready: the engine.
+        sequences: of the replica [1].
+        context: tokens of each [token].
+        load: speculation and overlap.
+
+    Returns:
+        The step.
+    """
+    constants = ready.serving.values
+    time = float(decode_step_s(ready.table, constants, sequences, context, load))
+    at_context = _with_context(load, context)
+    parts = decode_parts(ready, sequences, at_context)
+    tokens = sequences * float(np.asarray(load.query_tokens))
+    work = step_work(ready, tokens, sequences, context)
+    host = constants.step_s + constants.sequence_s * sequences
+    busy = (*(min(value / time, 1.0) for value in work), min(max(1.0 - host / time, 0.1), 1.0))
+    return PoolStep(time, time / ready.placement.pp, parts, bottleneck(ready, parts, sequences, 0.0), busy)
+
+
+def _with_context(load: Load, context: float) -> Load:
+    from dataclasses import replace
+
+    return replace(load, input_tokens=context, output_tokens=0.0)

@@ -1,0 +1,377 @@
+"""Simulate a scenario: its deployment as replicas, a trace as requests, metrics, the largest rate within objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suanli.catalog import Catalog
+from suanli.chain.facts import Facts
+from suanli.demand.traces import Trace
+from suanli.errors import InfeasibleError, InputError, NoDataError, ScenarioError
+from suanli.llm import from_config
+from suanli.memory.tiers import Tier, TierUse, run_cost_usd
+from suanli.result.draws import Draws
+from suanli.result.ledger import Ledger
+from suanli.scenario import Scenario
+from suanli.scenario.schema import Pool
+from suanli.serving import Engine, Layout, formats_for, layout_problems
+from suanli.serving.sim import Cluster, Outcome, Replica, simulate
+from suanli.serving.sim.physics import Activity, Physics, from_roofline
+from suanli.serving.sim.simulate import Progress
+from suanli.units import to_si
+
+Array = NDArray[np.float64]
+
+_ENGINE = (
+    *("prefill_compute_efficiency", "decode_compute_efficiency", "memory_efficiency", "link_efficiency"),
+    *("prefill_overlap", "decode_overlap", "memory_reserve_share"),
+)
+# Where a tier's facts are: (latency of, bandwidth of, price of); host memory is behind the host link.
+_TIERS = {
+    "host": ("memory-ddr5-rdimm-64gb", None, ("memory-ddr5-rdimm-64gb", "price_contract_per_gb"), False),
+    "cxl": ("memory-cxl-pool", "memory-cxl-pool", ("memory-cxl-pool", "price_per_gb"), True),
+    "flash": ("memory-icms-flash-pool", "memory-nvme-gen5", ("memory-nvme-gen5", "price_per_gb"), True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a scenario's serving section becomes: one kind of replica, or one for each pool.
+
+    Attributes:
+        pools: {"replica"} or {"prefill", "decode"}: physics of one replica.
+        advance: tokens a decode step gives a sequence [token].
+        drafts: draft tokens of a sequence and step [token].
+        link_bytes_per_s: network bandwidth of one decode replica, for KV between pools [byte/s].
+        host_bytes_per_s: link to host memory of one replica, for swapping and the host tier [byte/s].
+        notes: what the user should know.
+    """
+
+    pools: dict[str, Physics]
+    advance: float
+    drafts: int
+    link_bytes_per_s: float
+    host_bytes_per_s: float
+    notes: tuple[str, ...]
+
+
+def deployment(scenario: Scenario, catalog: Catalog) -> Deployment:
+    """Build the replicas' physics from a scenario, with nominal values of all facts.
+
+    Raises:
+        ScenarioError: a layout that cannot be.
+        InfeasibleError: weights that leave no room for KV.
+    """
+    facts = Facts(catalog, Ledger(Draws(0, 0)))
+    serving = scenario.serving
+    chip = facts.chip(serving.chip)
+    model = from_config(catalog.model(scenario.llm.id))
+    formats = formats_for(model, chip, scenario.llm.weights_dtype)
+    values: dict[str, Any] = {name: _nominal(facts.assume("serving", name)) for name in _ENGINE}
+    engine = Engine(
+        **values,
+        step_overhead_s=_nominal(facts.assume("serving", "step_overhead")),
+        expert_imbalance=_nominal(facts.assume("serving", "expert_imbalance", serving.expert_imbalance)),
+    )
+    activity = Activity(
+        *(_nominal(facts.assume("hardware", f"chip_{name}")) for name in ("idle_share", "activity_prefill", "activity_decode"))
+    )
+    named: dict[str, Pool | None] = {"replica": serving.replica, "prefill": serving.prefill, "decode": serving.decode}
+    pools: dict[str, Physics] = {}
+    chips = 1
+    for name, pool in named.items():
+        if pool is None:
+            continue
+        layout = Layout(pool.chips, pool.tp, pool.ep)
+        if problems := layout_problems(model, layout):
+            raise ScenarioError([f"serving.{name}: {line}" for line in problems])
+        pools[name] = from_roofline(model, chip, layout, formats, engine, activity, scenario.llm.kv_dtype)
+        chips = pool.chips
+        if pools[name].kv_tokens < 1:
+            raise InfeasibleError(
+                f"serving.{name}: {model.id} leaves no room for KV on {pool.chips} x {chip.id}; use more chips or "
+                "narrower weights"
+            )
+    drafts, advance = 0, 1.0
+    if scenario.llm.mtp:
+        drafts = 1
+        advance += _nominal(facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance))
+    out = chip.scale_out_bytes_per_s
+    return Deployment(
+        pools,
+        advance,
+        drafts,
+        link_bytes_per_s=_nominal(out) * chips if out is not None else float("inf"),
+        host_bytes_per_s=_nominal(facts.assume("hardware", "host_link_bandwidth")) * chips,
+        notes=formats.changes,
+    )
+
+
+def tiers_of(texts: str, catalog: Catalog, host_bytes_per_s: float) -> tuple[Tier, ...]:
+    """Read "host=512 GB, cxl=4 TB, flash=100 TB" and take bandwidth, latency and price from the catalogue.
+
+    Args:
+        texts: names and capacities, nearest first; the host's is of one replica, the others are shared.
+        catalog: the catalogue.
+        host_bytes_per_s: link of one replica to its host [byte/s].
+
+    Raises:
+        InputError: an unknown tier or a capacity that cannot be read.
+        NoDataError: a fact that is missing.
+    """
+    from suanli import units
+
+    found = []
+    for part in filter(None, (piece.strip() for piece in texts.split(","))):
+        name, _, size = (piece.strip() for piece in part.partition("="))
+        if name not in _TIERS or not size:
+            raise InputError(f'--tiers "{part}": give NAME=CAPACITY with NAME one of {", ".join(_TIERS)}')
+        latency_of, bandwidth_of, (price_of, price), shared = _TIERS[name]
+        bandwidth = host_bytes_per_s if bandwidth_of is None else _si(catalog, bandwidth_of, "bandwidth")
+        fact = catalog.latest("memory", price_of, price)
+        found.append(
+            Tier(
+                name,
+                units.parse(size, "GB"),
+                bandwidth,
+                _si(catalog, latency_of, "latency"),
+                None if fact is None else to_si(float(fact.value), fact.unit),
+                shared,
+            )
+        )
+    return tuple(found)
+
+
+def _si(catalog: Catalog, key: str, parameter: str) -> float:
+    fact = catalog.get("memory", key, parameter)
+    if fact is None:
+        raise NoDataError(f"The catalogue has no {parameter} for {key}")
+    return to_si(float(fact.value), fact.unit)
+
+
+def cluster_of(
+    made: Deployment, counts: dict[str, int], options: dict[str, Any], common: dict[str, Any]
+) -> tuple[Cluster, float]:
+    """Join replicas into a cluster.
+
+    Args:
+        made: the scenario's deployment.
+        counts: replicas of each pool.
+        options: fields of `Replica` that all share.
+        common: fields of `Cluster`.
+
+    Returns:
+        The cluster and the KV bytes of a token.
+    """
+    roles = {"replica": "both", "prefill": "prefill", "decode": "decode"}
+    size = next(iter(made.pools.values())).kv_bytes_per_token
+    links = max(counts.get("decode", 1), 1)
+    kinds = []
+    for name, physics in made.pools.items():
+        model = physics.model
+        if made.drafts and name != "prefill":
+            model = model.speculative(made.advance, made.drafts)
+        fields = dict(options)
+        fields.setdefault("max_num_seqs", 256)
+        fields["max_batched_tokens"] = max(
+            fields.get("max_batched_tokens", 2048), fields["max_num_seqs"] * (1 + model.drafts)
+        )
+        kinds.append(
+            Replica(
+                model=model,
+                kv_tokens=physics.kv_tokens,
+                count=counts.get(name, 1),
+                role=roles[name],  # type: ignore[arg-type]
+                swap_token_s=physics.kv_bytes_per_token / made.host_bytes_per_s,
+                transfer_token_s=size / (made.link_bytes_per_s * links),
+                **fields,
+            )
+        )
+    return Cluster(tuple(kinds), **common), size
+
+
+# -- metrics -------------------------------------------------------------------------------------------------------
+def metrics(outcome: Outcome, ttft_s: float | None, tpot_s: float | None) -> dict[str, dict[str, Any]]:
+    """Return the sim.* metrics: {name: {value, unit, low, high, basis}}; null with a reason where there is none.
+
+    Args:
+        outcome: the simulation.
+        ttft_s: objective for TTFT, or None [s].
+        tpot_s: objective for TPOT, or None [s].
+    """
+    done = int(outcome.completed.sum())
+    tokens = float(outcome.output_tokens[outcome.completed].sum())
+    span = outcome.duration_s
+    found: dict[str, dict[str, Any]] = {}
+
+    def put(name: str, value: float | None, unit: str, reason: str = "no request was completed") -> None:
+        known = value is not None and np.isfinite(value)
+        entry: dict[str, Any] = {"value": float(value) if known and value is not None else None, "unit": unit}
+        entry |= {"low": None, "high": None, "basis": "derived" if known else "unavailable"}
+        found[f"sim.{name}"] = entry if known else entry | {"reason": reason}
+
+    put("requests", outcome.status.size, "1")
+    put("completed", done, "1")
+    put("duration", span, "s")
+    for name, values in (
+        ("ttft", outcome.ttft_s),
+        ("tpot", outcome.tpot_s),
+        ("e2e", outcome.e2e_s),
+        ("queue", outcome.queue_s),
+    ):
+        put(f"{name}_mean", float(values.mean()) if values.size else None, "s")
+        for rank in (50, 90, 95, 99):
+            put(f"{name}_p{rank}", float(np.percentile(values, rank)) if values.size else None, "s")
+    edges, counts, mean, largest = outcome.itl
+    put("itl_mean", mean, "s", "no request had a second token")
+    for rank in (50, 90, 95, 99):
+        at = int(np.searchsorted(np.cumsum(counts), rank / 100.0 * counts.sum())) if counts.sum() else -1
+        put(f"itl_p{rank}", float(edges[at]) if at >= 0 else None, "s", "no request had a second token")
+    put("itl_max", largest if counts.sum() else None, "s", "no request had a second token")
+    put("output_tokens_per_s", tokens / span if span > 0.0 else None, "tok/s")
+    given = ttft_s is not None or tpot_s is not None
+    put("goodput", outcome.goodput_per_s(ttft_s, tpot_s) if given else None, "1/s", "no objective was given")
+    put("kv_hit_share", float(outcome.cached_tokens.sum() / outcome.input_tokens.sum()), "1")
+    put("preemptions", outcome.preempted, "1")
+    put("failures", outcome.failures, "1")
+    put("utilisation", outcome.busy_s / outcome.on_s if outcome.on_s > 0.0 else None, "1")
+    put("kv_peak_share", float(outcome.peak_kv_share.max()), "1")
+    put("power_mean", outcome.energy_j / span if span > 0.0 else None, "W")
+    put("energy_per_output_token", outcome.energy_j / tokens if tokens > 0.0 else None, "J")
+    return found
+
+
+def tier_uses(
+    outcome: Outcome, cluster: Cluster, kv_bytes_per_token: float, life_s: float
+) -> list[TierUse]:
+    """Return what each tier of the prefix cache did, device memory first.
+
+    Args:
+        outcome: the simulation.
+        cluster: its cluster.
+        kv_bytes_per_token: KV of a token [byte].
+        life_s: depreciation life of a tier [s].
+    """
+    kind = cluster.replicas[0]
+    block_bytes = kind.block_tokens * kv_bytes_per_token
+    full = kind.max_batched_tokens
+    token_s = float(kind.model.step_time_s(full, pairs=0.5 * full * full)) / full
+    replicas = sum(one.count for one in cluster.replicas)
+    total = float(outcome.input_tokens.sum())
+    uses = []
+    for k, (hits, read, written, _) in enumerate(outcome.tiers.tolist()):
+        tier = cluster.tiers[k - 1] if k else None
+        saved = hits * token_s
+        cost = None
+        if tier is not None:
+            saved -= read * block_bytes / tier.bandwidth_bytes_per_s
+            caches = 1 if tier.shared else replicas
+            if tier.price_usd_per_byte is not None and np.isfinite(tier.capacity_bytes):
+                capacity = tier.capacity_bytes * caches
+                cost = float(run_cost_usd(tier.price_usd_per_byte, capacity, outcome.duration_s, life_s))
+        uses.append(
+            TierUse(
+                tier.name if tier is not None else "device",
+                hits,
+                hits / total,
+                read * block_bytes,
+                written * block_bytes,
+                saved,
+                cost,
+                None if cost is None or saved <= 0.0 else cost / saved,
+            )
+        )
+    return uses
+
+
+# -- the largest rate ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Goodput:
+    """The largest rate within the objectives, and what was tried: (rate, share of requests within)."""
+
+    rate_per_s: float
+    tried: tuple[tuple[float, float], ...]
+
+
+def find_goodput(
+    at_rate: Callable[[float], Trace],
+    run: Callable[[Trace], Outcome],
+    *,
+    ttft_s: float | None,
+    tpot_s: float | None,
+    attainment: float = 0.9,
+    first_per_s: float = 1.0,
+    tolerance: float = 0.02,
+) -> Goodput:
+    """Search the largest arrival rate at which `attainment` of all requests meet the objectives.
+
+    Doubles or halves from `first_per_s` until the answer is between two rates, then bisects their logarithm.
+
+    Args:
+        at_rate: makes the trace of a rate, same lengths and draws for each.
+        run: simulates it.
+        ttft_s: objective for TTFT, or None [s].
+        tpot_s: objective for TPOT, or None [s].
+        attainment: share of requests that must meet them [1].
+        first_per_s: where to start [1/s].
+        tolerance: relative width at which to stop [1].
+
+    Raises:
+        InputError: no objective.
+        InfeasibleError: not even a request on its own meets them.
+    """
+    if ttft_s is None and tpot_s is None:
+        raise InputError("--find-goodput needs an objective: serving.slo in the scenario, or --slo-ttft, --slo-tpot")
+    tried: list[tuple[float, float]] = []
+
+    def meets(rate: float) -> bool:
+        outcome = run(at_rate(rate))
+        share = outcome.goodput_per_s(ttft_s, tpot_s) * outcome.duration_s / outcome.status.size
+        tried.append((rate, share))
+        return share >= attainment
+
+    low, high = first_per_s, first_per_s
+    if meets(first_per_s):
+        while meets(high := high * 2.0):
+            low = high
+            if high > first_per_s * 2.0**24:
+                raise InputError("--find-goodput: the objectives are met at any rate; use more requests")
+    else:
+        while not meets(low := low / 2.0):
+            high = low
+            if low < first_per_s * 2.0**-16:
+                raise InfeasibleError("The objectives are not met even by requests on their own; relax them")
+    while high / low > 1.0 + tolerance:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if meets(middle) else (low, middle)
+    return Goodput(low, tuple(sorted(tried)))
+
+
+def run_on(
+    cluster: Cluster, seed: int, kv_bytes_per_token: float, progress: Progress | None = None
+) -> Callable[[Trace], Outcome]:
+    """Return a function that simulates a trace on a cluster.
+
+    Args:
+        cluster: the cluster.
+        seed: of its draws.
+        kv_bytes_per_token: KV of a token [byte].
+        progress: called now and then.
+    """
+    return lambda trace: simulate(
+        trace, cluster, seed=seed, kv_bytes_per_token=kv_bytes_per_token, progress=progress
+    )
+
+
+def with_prefixes(cluster: Cluster, trace: Trace) -> Cluster:
+    """Return the cluster without a prefix cache where the trace has no prefix blocks."""
+    return cluster if trace.block_start.size else replace(cluster, prefix_cache=False, tiers=())
+
+
+def _nominal(samples: ArrayLike) -> float:
+    return float(np.asarray(samples, dtype=float).reshape(-1)[0])
