@@ -25,27 +25,34 @@ class Stand:
     largest_batch: float = 400.0
     memory: Any = None
     notes: tuple[str, ...] = ("kept in FP8",)
-    placement: Any = field(default_factory=lambda: SimpleNamespace(tp=4, pp=1, dp=1, ep=1, chips=4, replicas=1))
+    placement: Any = field(
+        default_factory=lambda: SimpleNamespace(tp=4, pp=1, dp=1, ep=1, chips=4, replicas=1)
+    )
     parts: dict[str, float] = field(default_factory=lambda: {"gate_up": 0.004, "attention": 0.006})
 
 
 def answer(self: Deployments, request: Request) -> Answer:
     """A stand-in: answers, refuses or breaks by the model's name."""
     if request.model == "too-big":
-        return Answer("infeasible", "weights need 212 GB a chip, 141 GB present; smallest change that fits: tp 8")
+        return Answer(
+            "infeasible", "weights need 212 GB a chip, 141 GB present; smallest change that fits: tp 8"
+        )
     if request.model == "who":
         return Answer("unsupported", 'No model "who".')
     if request.model == "defect":
         return Answer("unsupported", "internal error (KeyError: 'x')", internal=True)
     values = dict(zip(QUANTITIES, (0.25, 0.0123, 0.0119, 812.5, 1625.0, 2100.0, 1.75), strict=True))
     bands = {name: Interval(value, value / 1.2, value * 1.2) for name, value in values.items()}
-    return Answer("ok", quantities=bands, basis="family", estimate=Stand(), power_wall_w=Interval(3300.0, 3000.0, 3600.0))
+    return Answer("ok", quantities=bands, basis="family", estimate=Stand())
 
 
 @pytest.fixture(autouse=True)
 def verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(main.VERBS, "estimate", "One deployment.")
     monkeypatch.setattr(Deployments, "answer", answer)
+    monkeypatch.setattr(
+        Deployments, "answers", lambda self, requests: [answer(self, one) for one in requests]
+    )
 
 
 def run(*arguments: str) -> int:
@@ -59,7 +66,17 @@ def test_the_table_answers_within_80_columns(capsys: pytest.CaptureFixture[str])
     assert run(*POINT) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    for words in ("TTFT", "250 ms", "208..300", "TPOT", "12.3 ms", "812 tok/s", "2.1", "USD/Mtok", "at the wall"):
+    for words in (
+        "TTFT",
+        "250 ms",
+        "208..300",
+        "TPOT",
+        "12.3 ms",
+        "812 tok/s",
+        "2.1",
+        "USD/Mtok",
+        "at the wall",
+    ):
         assert words in text, words
     assert "attention (memory)" in text
     # The largest part stands first and the shares are of the step: 6 of 10 ms.
@@ -82,7 +99,11 @@ def test_json_is_json_and_states_units(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(
     ("model", "code", "words"),
-    [("too-big", 1, "Infeasible: weights need 212 GB"), ("who", 2, 'No model "who"'), ("defect", 4, "KeyError")],
+    [
+        ("too-big", 1, "Infeasible: weights need 212 GB"),
+        ("who", 2, 'No model "who"'),
+        ("defect", 4, "KeyError"),
+    ],
 )
 def test_exit_codes(model: str, code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--model", model, "--chip", "h200_sxm") == code
@@ -104,7 +125,9 @@ def test_exit_codes(model: str, code: int, words: str, capsys: pytest.CaptureFix
         (("--batch", "p.csv", "-o", "q.csv", "--tp", "4"), "leave out --tp"),
     ],
 )
-def test_bad_input_exits_with_2(arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_exits_with_2(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*arguments) == 2
     assert words in capsys.readouterr().err
 
@@ -117,7 +140,9 @@ def test_all_problems_of_a_point_at_once(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, target = tmp_path / "points.csv", tmp_path / "out.csv"
-    source.write_text("id,model,chip,tag\n1,qwen3-32b,h200_sxm,x\n2,too-big,h200_sxm,y\n3,,h200_sxm,z\n", encoding="utf-8")
+    source.write_text(
+        "id,model,chip,tag\n1,qwen3-32b,h200_sxm,x\n2,too-big,h200_sxm,y\n3,,h200_sxm,z\n", encoding="utf-8"
+    )
     assert run("--batch", str(source), "-o", str(target)) == 0
     with target.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -135,7 +160,9 @@ def test_a_batch_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> N
     assert "nowhere.csv: cannot be read" in capsys.readouterr().err
 
 
-def test_progress_shows_only_after_two_seconds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_shows_only_after_two_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from suanli.cli import progress
 
     clock = iter([0.0, 1.9, 30.0, 31.0])

@@ -15,7 +15,9 @@ from suanli.study.deployment.solve import Deployments
 def answer(self: Deployments, request: Request) -> Answer:
     """A stand-in with the same speed for everything."""
     values = {"ttft_s": 0.5, "tpot_s": 0.02, "output_tokens_per_s": 1000.0, "input_tokens_per_s": 1e5}
-    return Answer("ok", quantities={k: Interval(v, v / 2, v * 2) for k, v in values.items()}, basis="datasheet")
+    return Answer(
+        "ok", quantities={k: Interval(v, v / 2, v * 2) for k, v in values.items()}, basis="datasheet"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from suanli.errors import InputError
 from suanli.interop.points import (
     ANSWER_COLUMNS,
+    CHUNK,
     COLUMNS,
     PointRow,
     answer_fields,
@@ -41,11 +43,10 @@ def write(path: Path, rows: list[dict[str, str]], columns: tuple[str, ...] = COL
     return path
 
 
-def solved(request: Request) -> Answer:
+def solved(requests: Sequence[Request]) -> list[Answer]:
     """A stand-in for the estimate: TTFT is the prompt length, so that rows can be told apart."""
-    return Answer(
-        "ok", quantities={"ttft_s": Interval(request.isl, request.isl / 2, request.isl * 2)}, basis="family"
-    )
+    bands = [Interval(one.isl, one.isl / 2, one.isl * 2) for one in requests]
+    return [Answer("ok", quantities={"ttft_s": band}, basis="family") for band in bands]
 
 
 def test_a_row_as_a_question(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_the_output_is_whole_or_untouched(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     target.write_text("before", encoding="utf-8")
 
-    def broken(request: Request) -> Answer:
+    def broken(requests: Sequence[Request]) -> list[Answer]:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -208,9 +209,12 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, texts: list
     assert found == safe
 
 
-def test_progress_is_told_each_row(tmp_path: Path) -> None:
-    points = read_points(write(tmp_path / "p.csv", [GOOD, GOOD | {"isl": "0"}, GOOD]))
+def test_rows_keep_their_order_and_progress_is_told(tmp_path: Path) -> None:
+    lengths = [(7 * n) % 1009 + 1 for n in range(CHUNK + 20)]
+    rows = [GOOD | {"isl": str(isl), "tp": str(2 ** (isl % 3))} for isl in lengths]
+    points = read_points(write(tmp_path / "p.csv", [*rows, GOOD | {"isl": "0"}]))
     seen: list[int] = []
-    rows: list[tuple[PointRow, Answer]] = list(answer_rows(points, solved, seen.append))
-    assert seen == [1, 2, 3]
-    assert [answer.status for _, answer in rows] == ["ok", "unsupported", "ok"]
+    found: list[tuple[PointRow, Answer]] = answer_rows(points, solved, seen.append)
+    assert [answer.quantities["ttft_s"].value for _, answer in found[:-1]] == lengths
+    assert found[-1][1].status == "unsupported"
+    assert seen == [CHUNK + 1, CHUNK + 21]

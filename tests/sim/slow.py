@@ -98,7 +98,11 @@ class Replica:
         n = 0
         if self.sim.prefix_cache:
             for block in r.blocks:
-                if block not in self.active and block not in self.idle and self.sim.tier_with(self, block) is None:
+                if (
+                    block not in self.active
+                    and block not in self.idle
+                    and self.sim.tier_with(self, block) is None
+                ):
                     break
                 n += 1
         return n
@@ -400,6 +404,7 @@ class Simulation:
         elif self.router == "power-of-two":
             chosen = min([p for p in fit if p in two] or fit, key=lambda p: (count[p.index], p.index))
         elif self.router == "prefix-aware" and role != "decode":
+
             def cost(p: Replica) -> float:
                 ahead = sum(q.todo for q in [*p.waiting, *p.running] if q.status in ("waiting", "prefilling"))
                 return ahead - min(p.hits(r) * self.block_tokens, r.prompt)

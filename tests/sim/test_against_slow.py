@@ -31,7 +31,9 @@ def model(rng: np.random.Generator) -> StepModel:
     return StepModel(tokens, step_s, batch, read_s, launch_s, pair_s=float(rng.uniform(0.0, 1e-6)))
 
 
-def random_trace(rng: np.random.Generator, n: int, rate: float, *, blocks: int, sessions: bool, priorities: int) -> Trace:
+def random_trace(
+    rng: np.random.Generator, n: int, rate: float, *, blocks: int, sessions: bool, priorities: int
+) -> Trace:
     arrivals = np.cumsum(rng.exponential(1.0 / rate, n))
     if rng.random() < 0.3:
         arrivals[: n // 2] = 0.0
@@ -268,7 +270,9 @@ def test_mixed_cluster(data: st.DataObject, seed: int) -> None:
         rng, data.draw(st.integers(1, 60)), 30.0, blocks=0, sessions=data.draw(st.booleans()), priorities=2
     )
     kinds = tuple(
-        data.draw(replicas(rng, longest=data.draw(st.sampled_from([120, 300])), count=data.draw(st.integers(1, 3))))
+        data.draw(
+            replicas(rng, longest=data.draw(st.sampled_from([120, 300])), count=data.draw(st.integers(1, 3)))
+        )
         for _ in range(data.draw(st.integers(1, 2)))
     )
     router = data.draw(st.sampled_from(["round-robin", "least-outstanding", "power-of-two"]))
@@ -283,7 +287,13 @@ def test_separate_pools(data: st.DataObject, seed: int) -> None:
         rng, data.draw(st.integers(1, 40)), 20.0, blocks=0, sessions=data.draw(st.booleans()), priorities=1
     )
     prompts = data.draw(
-        replicas(rng, longest=250, role="prefill", transfer_token_s=data.draw(st.sampled_from([0.0, 1e-4])), count=2)
+        replicas(
+            rng,
+            longest=250,
+            role="prefill",
+            transfer_token_s=data.draw(st.sampled_from([0.0, 1e-4])),
+            count=2,
+        )
     )
     answers = data.draw(replicas(rng, longest=250, role="decode", count=data.draw(st.integers(1, 2))))
     router = data.draw(st.sampled_from(["round-robin", "least-outstanding"]))

@@ -36,7 +36,8 @@ def trace(seed: int, n: int = 300, rate: float = 20.0) -> Trace:
 
 def replica(**fields: object) -> Replica:
     return replace(
-        Replica(MODEL, kv_tokens=20_000, max_batched_tokens=512, max_num_seqs=64), **fields  # type: ignore[arg-type]
+        Replica(MODEL, kv_tokens=20_000, max_batched_tokens=512, max_num_seqs=64),
+        **fields,  # type: ignore[arg-type]
     )
 
 
@@ -144,7 +145,8 @@ def test_a_tier_without_cost_is_a_larger_memory(seed: int) -> None:
     two = simulate(work, Cluster((small,), prefix_cache=True, tiers=(free,)), kv_bytes_per_token=kv_bytes)
     one = simulate(work, Cluster((replace(small, kv_tokens=80_000),), prefix_cache=True))
     if two.peak_kv_share.max() < 0.9 and two.preempted == 0:  # running requests never fill the small one
-        same(two, one)
+        np.testing.assert_array_equal(two.cached_tokens, one.cached_tokens)
+        np.testing.assert_allclose(two.finished_s, one.finished_s, rtol=1e-12)
 
 
 @given(seed=st.integers(0, 10**6), eviction=st.sampled_from(["lru", "lfu"]))
@@ -155,7 +157,9 @@ def test_more_tiers_answer_more(seed: int, eviction: str) -> None:
     tier = Tier("host", 1e9, 1e12)
     none = simulate(work, Cluster((small,)))
     device = simulate(work, Cluster((small,), prefix_cache=True, eviction=eviction))
-    both = simulate(work, Cluster((small,), prefix_cache=True, eviction=eviction, tiers=(tier,)), kv_bytes_per_token=1e3)
+    both = simulate(
+        work, Cluster((small,), prefix_cache=True, eviction=eviction, tiers=(tier,)), kv_bytes_per_token=1e3
+    )
     assert none.cached_tokens.sum() == 0
     assert both.cached_tokens.sum() >= device.cached_tokens.sum() > 0
     assert both.tiers[:, 0].sum() >= both.cached_tokens.sum()
@@ -173,9 +177,14 @@ def test_infinite_cache_on_the_mooncake_trace() -> None:
     apart = replace(read, arrival_s=np.arange(len(read)) * 1000.0)
     fast = replica(model=StepModel.constant(1e-6), kv_tokens=10**9, max_batched_tokens=10**6)
     outcome = simulate(apart, Cluster((fast,), prefix_cache=True))
-    tokens = np.minimum(
-        np.arange(1, read.block_ids.size + 1) - np.repeat(read.block_start[:-1], np.diff(read.block_start)), 10**9
-    ) * 512
+    tokens = (
+        np.minimum(
+            np.arange(1, read.block_ids.size + 1)
+            - np.repeat(read.block_start[:-1], np.diff(read.block_start)),
+            10**9,
+        )
+        * 512
+    )
     sizes = 512 - np.maximum(tokens - np.repeat(read.input_tokens, np.diff(read.block_start)), 0)
     seen = np.ones(read.block_ids.size, dtype=bool)
     seen[np.unique(read.block_ids, return_index=True)[1]] = False
@@ -186,7 +195,10 @@ def test_infinite_cache_on_the_mooncake_trace() -> None:
 @settings(deadline=None, max_examples=10)
 def test_same_seed_same_bytes(seed: int) -> None:
     cluster = Cluster(
-        (replica(count=4),), router="power-of-two", failures=Failures(3.0, 0.5), autoscaling=Autoscaling(4.0, 0.5, 0.5)
+        (replica(count=4),),
+        router="power-of-two",
+        failures=Failures(3.0, 0.5),
+        autoscaling=Autoscaling(4.0, 0.5, 0.5),
     )
     same(simulate(trace(seed), cluster, seed=7), simulate(trace(seed), cluster, seed=7))
     same(simulate(trace(seed), cluster, seed=7), simulate(trace(seed), cluster, seed=7, compiled=False))
@@ -217,7 +229,9 @@ def test_disaggregation_pays_for_the_link() -> None:
     found = [
         simulate(
             work,
-            Cluster((replica(role="prefill", transfer_token_s=move), replica(role="decode")), link_latency_s=0.0),
+            Cluster(
+                (replica(role="prefill", transfer_token_s=move), replica(role="decode")), link_latency_s=0.0
+            ),
         )
         for move in (slow, fast)
     ]
@@ -270,4 +284,7 @@ def test_a_cluster_that_cannot_be() -> None:
     with pytest.raises(InputError, match="prefill"):
         Cluster((replica(role="prefill"),))
     with pytest.raises(InputError, match="no requests"):
-        simulate(Trace(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)), Cluster((replica(),)))
+        simulate(
+            Trace(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)),
+            Cluster((replica(),)),
+        )

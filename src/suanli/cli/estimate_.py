@@ -22,7 +22,14 @@ _LABELS = {
     "power_w": "Power, accelerators",
     "usd_per_mtok_output": "Cost of output",
 }
-_MEMORY = ("capacity_bytes", "weights_bytes", "activation_bytes", "reserve_bytes", "kv_bytes", "sequence_bytes")
+_MEMORY = (
+    "capacity_bytes",
+    "weights_bytes",
+    "activation_bytes",
+    "reserve_bytes",
+    "kv_bytes",
+    "sequence_bytes",
+)
 _UNIT_NAMES = {"s": "s", "token/s": "tok/s", "W": "W", "USD/Mtok": "USD/Mtok"}
 
 
@@ -90,7 +97,7 @@ def _batch(deployments: Deployments, batch: str, output: str, as_json: bool) -> 
         click.echo(f"note: {remark}", err=True)
     progress = Progress("estimating", len(points.rows))
     try:
-        counts = write_answers(output, points, answer_rows(points, deployments.answer, progress.tick))
+        counts = write_answers(output, points, answer_rows(points, deployments.answers, progress.tick))
     finally:
         progress.close()
     if as_json:
@@ -171,16 +178,19 @@ def _print(deployments: Deployments, request: Request, answer: Answer) -> None:
     from suanli.study.deployment.request import QUANTITIES
 
     title = f"{request.model} on {_chips(request, answer)}, {request.phase}"
-    shown = table(title, ("", "left"), ("estimate", "right"), ("90 % band", "right"))
+    shown = table("", ("", "left"), ("estimate", "right"), ("90 % band", "right"))
+    shown.title = None
     for name, unit in QUANTITIES.items():
         found = answer.quantities.get(name)
         if found is not None:
             shown.add_row(_LABELS[name], *_values(found, _UNIT_NAMES[unit]))
         elif name in answer.unknown:
             shown.add_row(_LABELS[name], "unavailable", "")
-    if answer.power_wall_w is not None:
-        shown.add_row("Power, at the wall", *_values(answer.power_wall_w, "W"))
+    wall = deployments.wall_w(request, answer)
+    if wall is not None:
+        shown.add_row("Power, at the wall", *_values(wall, "W"))
     out = console()
+    out.print(title, style="bold")
     out.print(shown)
     _print_split(answer)
     for line in _notes(deployments, request, answer):
@@ -226,7 +236,9 @@ def _print_split(answer: Answer) -> None:
 def _memory_lines(found: Any) -> list[str]:
     if found.memory is None:
         return []
-    weights, kv, capacity = (getattr(found.memory, f"{name}_bytes") / 1e9 for name in ("weights", "kv", "capacity"))
+    weights, kv, capacity = (
+        getattr(found.memory, f"{name}_bytes") / 1e9 for name in ("weights", "kv", "capacity")
+    )
     line = f"Memory of a chip: {weights:.1f} GB weights, {kv:.1f} GB for KV, of {capacity:.0f} GB."
     if found.largest_batch is not None:
         line += f" Largest batch: {found.largest_batch:,.0f} sequences."

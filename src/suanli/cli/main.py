@@ -13,9 +13,12 @@ from suanli.errors import SuanliError, close_matches
 
 VERBS = {
     "run": "Run a scenario: tokens, fleet, watts, cost, return. The main job.",
+    "estimate": "One deployment: TTFT, TPOT, tokens/s, watts, $/Mtok; --batch for many.",
     "compare": "Compare scenarios: what differs in inputs and results.",
     "explain": "Show where a number of a run comes from, down to sources.",
     "catalog": "Look up chips, systems, links, sites, prices and models.",
+    "validate": "Predictions against published measurements; --claims: reports against us.",
+    "calibrate": "Fit the operator coefficients again and write the fit report.",
     "audit": "Recompute what reports claim; say where they contradict themselves.",
     "import": "Read files of other tools into an overlay.",
 }

@@ -24,8 +24,27 @@ if TYPE_CHECKING:
     from suanli.serving.sim import Cluster, Outcome
 
 _SHOWN = (
-    *("requests", "completed", "duration", "ttft_mean", "ttft_p50", "ttft_p90", "ttft_p99", "tpot_mean", "tpot_p90"),
-    *("tpot_p99", "itl_p99", "e2e_mean", "e2e_p99", "queue_mean", "queue_p99", "output_tokens_per_s", "goodput"),
+    *(
+        "requests",
+        "completed",
+        "duration",
+        "ttft_mean",
+        "ttft_p50",
+        "ttft_p90",
+        "ttft_p99",
+        "tpot_mean",
+        "tpot_p90",
+    ),
+    *(
+        "tpot_p99",
+        "itl_p99",
+        "e2e_mean",
+        "e2e_p99",
+        "queue_mean",
+        "queue_p99",
+        "output_tokens_per_s",
+        "goodput",
+    ),
     *("utilisation", "kv_hit_share", "kv_peak_share", "preemptions", "power_mean", "energy_per_output_token"),
 )
 _LOG_ROWS = 200_000
@@ -33,7 +52,9 @@ _LOG_ROWS = 200_000
 
 @click.command()
 @click.argument("scenario", metavar="SCENARIO")
-@click.option("--trace", "trace_file", metavar="FILE", required=True, help="Requests; the format is recognised.")
+@click.option(
+    "--trace", "trace_file", metavar="FILE", required=True, help="Requests; the format is recognised."
+)
 @click.option("--on-bad-rows", type=click.Choice(["reject", "skip"]), default="reject", show_default=True)
 @click.option("--requests", type=int, help="How many; a shorter trace is repeated with prefixes of its own.")
 @click.option("--no-wrap", is_flag=True, help="Stop instead where the trace is shorter than --requests.")
@@ -46,15 +67,21 @@ _LOG_ROWS = 200_000
 @click.option("--cv", type=float, default=2.0, show_default=True, help="Variation of gaps for gamma.")
 @click.option("--peak-to-mean", type=float, default=1.5, show_default=True, help="For diurnal arrivals.")
 @click.option("--clients", type=int, help="Clients of a closed loop.")
-@click.option("--think", metavar="TIME", default="0 s", help="Time between a client's answer and next request.")
+@click.option(
+    "--think", metavar="TIME", default="0 s", help="Time between a client's answer and next request."
+)
 @click.option("--scale-lengths", metavar="IN[:OUT]", default="1", help="Factor on prompts (and answers).")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--replicas", metavar="N[:M]", default="1", show_default=True, help="Replicas; prefill:decode pools.")
+@click.option(
+    "--replicas", metavar="N[:M]", default="1", show_default=True, help="Replicas; prefill:decode pools."
+)
 @click.option("--policy", type=click.Choice(["continuous", "prefill-first", "static"]), default="continuous")
 @click.option("--max-batched-tokens", "--chunk", type=int, default=2048, show_default=True)
 @click.option("--max-model-len", type=int, help="Longest prompt plus answer. Default: the model's context.")
 @click.option("--max-num-seqs", type=int, default=256, show_default=True)
-@click.option("--preemption", type=click.Choice(["recompute", "swap"]), default="recompute", show_default=True)
+@click.option(
+    "--preemption", type=click.Choice(["recompute", "swap"]), default="recompute", show_default=True
+)
 @click.option(
     "--router",
     type=click.Choice(["round-robin", "least-outstanding", "power-of-two", "prefix-aware"]),
@@ -62,7 +89,9 @@ _LOG_ROWS = 200_000
     show_default=True,
 )
 @click.option("--prefix-cache/--no-prefix-cache", default=True, show_default=True)
-@click.option("--tiers", metavar="LIST", default="", help='KV below HBM: "host=512 GB, cxl=4 TB, flash=100 TB".')
+@click.option(
+    "--tiers", metavar="LIST", default="", help='KV below HBM: "host=512 GB, cxl=4 TB, flash=100 TB".'
+)
 @click.option("--eviction", type=click.Choice(["lru", "lfu"]), default="lru", show_default=True)
 @click.option("--queue-limit", type=int, help="Requests that may wait on a replica; more are refused.")
 @click.option("--timeout", metavar="TIME", help="Requests that wait longer are dropped.")
@@ -80,7 +109,9 @@ _LOG_ROWS = 200_000
 @set_option
 @catalog_option
 @json_option
-def command(scenario: str, overrides: tuple[str, ...], overlays: tuple[str, ...], as_json: bool, **given: Any) -> int:
+def command(
+    scenario: str, overrides: tuple[str, ...], overlays: tuple[str, ...], as_json: bool, **given: Any
+) -> int:
     """Simulate requests one by one: percentiles, goodput, power, KV, prefix reuse.
 
     TPOT is (end to end - TTFT)/(tokens - 1). Ctrl-C stops and reports what was finished, marked partial.
@@ -98,7 +129,10 @@ def command(scenario: str, overrides: tuple[str, ...], overlays: tuple[str, ...]
     trace, warnings = _trace(plan, catalog, given)
     cluster, kv_bytes, notes = _cluster(plan, catalog, given)
     cluster = simulation.with_prefixes(cluster, trace)
-    slo = (_seconds(given["slo_ttft"]) or plan.serving.slo.ttft, _seconds(given["slo_tpot"]) or plan.serving.slo.tpot)
+    slo = (
+        _seconds(given["slo_ttft"]) or plan.serving.slo.ttft,
+        _seconds(given["slo_tpot"]) or plan.serving.slo.tpot,
+    )
     warnings += notes
     extra: dict[str, dict[str, Any]] = {}
     if given["find_goodput"]:
@@ -109,7 +143,7 @@ def command(scenario: str, overrides: tuple[str, ...], overlays: tuple[str, ...]
     ends = outcome.ends()
     warnings += [f"{n} requests: {how}" for how, n in ends.items() if how != "completed"]
     found = simulation.metrics(outcome, *slo) | extra
-    life = catalog.fact("assumptions", "economics", "server_life").nominal if cluster.prefix_cache else math.inf
+    life = catalog.fact("assumptions", "economics", "server_life").si() if cluster.prefix_cache else math.inf
     uses = simulation.tier_uses(outcome, cluster, kv_bytes, float(life)) if cluster.prefix_cache else []
     for use in uses:
         found |= _tier_metrics(use)
@@ -138,7 +172,9 @@ def _trace(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Trace, 
     factors = [float(x) for x in given["scale_lengths"].split(":")]
     # Scaled lengths are checked against the context afterwards, those of the file at once.
     read = read_trace(
-        given["trace_file"], on_bad_rows=given["on_bad_rows"], context_tokens=context if factors == [1.0] else None
+        given["trace_file"],
+        on_bad_rows=given["on_bad_rows"],
+        context_tokens=context if factors == [1.0] else None,
     )
     trace = traces.scaled_lengths(read.trace, factors[0], factors[-1])
     if given["requests"]:
@@ -170,7 +206,9 @@ def _cluster(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Clust
     made = simulation.deployment(plan, catalog)
     numbers = [int(x) for x in given["replicas"].split(":") if x.strip().isdigit()]
     if len(numbers) != len(made.pools):
-        raise InputError(f'--replicas {given["replicas"]}: give {"N" if len(made.pools) == 1 else "PREFILL:DECODE"}')
+        raise InputError(
+            f"--replicas {given['replicas']}: give {'N' if len(made.pools) == 1 else 'PREFILL:DECODE'}"
+        )
     common: dict[str, Any] = {
         "router": given["router"],
         "prefix_cache": given["prefix_cache"],
@@ -183,14 +221,19 @@ def _cluster(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Clust
     if given["autoscale"]:
         common["autoscaling"] = Autoscaling(given["autoscale"], start_s=_seconds(given["start_delay"]) or 0.0)
     options = {
-        key: given[key] for key in ("policy", "max_batched_tokens", "max_num_seqs", "preemption", "queue_limit")
+        key: given[key]
+        for key in ("policy", "max_batched_tokens", "max_num_seqs", "preemption", "queue_limit")
     }
     cluster, size = simulation.cluster_of(made, dict(zip(made.pools, numbers, strict=True)), options, common)
     return cluster, size, list(made.notes)
 
 
 def _search(
-    trace: Trace, cluster: Cluster, kv_bytes: float, slo: tuple[float | None, float | None], given: dict[str, Any]
+    trace: Trace,
+    cluster: Cluster,
+    kv_bytes: float,
+    slo: tuple[float | None, float | None],
+    given: dict[str, Any],
 ) -> tuple[Trace, dict[str, dict[str, Any]]]:
     from suanli.demand import arrivals
     from suanli.study import simulation
@@ -219,7 +262,7 @@ def _run(trace: Trace, cluster: Cluster, kv_bytes: float, given: dict[str, Any])
         try:
             start, end = (float(x) for x in given["window"].split(":"))
         except ValueError:
-            raise InputError(f'--window {given["window"]}: give START:END in seconds') from None
+            raise InputError(f"--window {given['window']}: give START:END in seconds") from None
         window = (start, end)
     bar = Progress("requests", len(trace))
     outcome = simulate(
@@ -263,7 +306,10 @@ def _document(
     from suanli import __version__
     from suanli.result.run import SCHEMA
 
-    inputs = {"scenario": plan.model_dump(mode="json"), "options": {k: v for k, v in given.items() if k != "output"}}
+    inputs = {
+        "scenario": plan.model_dump(mode="json"),
+        "options": {k: v for k, v in given.items() if k != "output"},
+    }
     text = json.dumps([__version__, inputs], sort_keys=True)
     return {
         "schema": SCHEMA,
@@ -296,12 +342,20 @@ def _print(name: str, document: dict[str, Any]) -> None:
     from suanli.units import show
 
     answer = table(name, ("", "left"), ("", "right"))
-    named = [f"sim.{key}" for key in _SHOWN] + [key for key in document["metrics"] if key.startswith("sim.tier.")]
+    named = [f"sim.{key}" for key in _SHOWN] + [
+        key for key in document["metrics"] if key.startswith("sim.tier.")
+    ]
     for key in ["sim.largest_rate", *named]:
         entry = document["metrics"].get(key)
         if entry is not None:
             value = entry["value"]
-            text = "unavailable" if value is None else show(value, entry["unit"]) if entry["unit"] != "1" else f"{value:,.6g}"
+            text = (
+                "unavailable"
+                if value is None
+                else show(value, entry["unit"])
+                if entry["unit"] != "1"
+                else f"{value:,.6g}"
+            )
             answer.add_row(key.removeprefix("sim."), text)
     out = console()
     out.print(answer)

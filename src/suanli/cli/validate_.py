@@ -100,7 +100,7 @@ def _predict(deployments: Deployments, measurements: Sequence[Measurement]) -> l
 
     progress = Progress("predicting", len(measurements))
     try:
-        return pairs(measurements, deployments.answer, progress.tick)
+        return pairs(measurements, deployments.answer, progress.tick, deployments.wall_w)
     finally:
         progress.close()
 
@@ -132,41 +132,41 @@ def _report(
     return 1 if strict and missed else 0
 
 
+_SHORT = {"output_tokens_per_s": "out/s", "input_tokens_per_s": "in/s", "e2e_s": "e2e", "power_w": "power"}
+
+
 def _print_lines(found: Sequence[Any]) -> None:
     from suanli.study.validate.board import METRIC_NAMES, percent
 
+    names = ("n", "med", "p90", "bias", "clean", "cover", "band", "rank")
     shown = table(
         "Predicted against published: error in %",
         ("family", "left"),
-        ("half", "left"),
-        ("metric", "left"),
-        ("n", "right"),
-        ("none", "right"),
-        ("med", "right"),
-        ("p90", "right"),
-        ("bias", "right"),
-        ("clean", "right"),
-        ("cover", "right"),
-        ("band", "right"),
-        ("rank", "right"),
+        ("", "left"),
+        *((n, "right") for n in names),
     )
+    for column in shown.columns:
+        column.no_wrap = True
     for line in found:
         whole, clean = line.all, line.clean
         shown.add_row(
-            line.family,
-            line.half,
-            METRIC_NAMES[line.metric][0],
-            str(whole.rows),
-            str(whole.rows - whole.answered or ""),
+            line.family if line.half == "all" else f"{line.family} {line.half}",
+            _SHORT.get(line.metric, METRIC_NAMES[line.metric][0]),
+            str(whole.rows) if whole.rows == whole.answered else f"{whole.answered}/{whole.rows}",
             percent(whole.median),
             percent(whole.p90),
             percent(whole.bias, sign=True),
             percent(clean.median),
             percent(whole.coverage),
-            "-" if whole.width is None else f"x{whole.width:.2f}",
+            "-" if whole.width is None else f"{whole.width:.2f}",
             "-" if whole.rank is None else f"{whole.rank:.2f}",
         )
-    console().print(shown)
+    out = console()
+    out.print(shown)
+    out.print("n: answered/rows; clean: median without rows that a sanity check doubts;", style="dim")
+    out.print(
+        "cover: share inside our 90 % band, band: its half-width; rank: Spearman in groups.", style="dim"
+    )
 
 
 def _print_targets(found: Sequence[Verdict]) -> None:

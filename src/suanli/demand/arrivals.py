@@ -38,7 +38,9 @@ def gamma(trace: Trace, rate_per_s: float, variation: float, seed: int) -> Trace
         InputError: a rate that is not positive, or a negative variation.
     """
     if rate_per_s <= 0.0 or variation < 0.0:
-        raise InputError(f"arrivals: rate {rate_per_s:g}/s must be positive and variation {variation:g} not negative")
+        raise InputError(
+            f"arrivals: rate {rate_per_s:g}/s must be positive and variation {variation:g} not negative"
+        )
     gaps = np.full(len(trace), 1.0 / rate_per_s)
     if variation > 0.0:
         shape = 1.0 / variation**2
@@ -147,7 +149,9 @@ def agents(
     grown = added + np.where(opening, shared_tokens, np.roll(outputs, 1))
     total = np.cumsum(grown)
     inputs = total - (total - grown)[first][session]
-    lengths = inputs // block_tokens  # whole blocks only: the end of a prompt is not the same in the next turn
+    lengths = (
+        inputs // block_tokens
+    )  # whole blocks only: the end of a prompt is not the same in the next turn
     start = np.concatenate([[0], np.cumsum(lengths)])
     within = np.arange(int(start[-1])) - np.repeat(start[:-1], lengths)
     common = shared_tokens // block_tokens

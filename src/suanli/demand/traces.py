@@ -146,7 +146,9 @@ def resized(trace: Trace, requests: int, *, wrap: bool = True) -> Trace:
     if requests <= n:
         return first(trace, requests)
     if not wrap:
-        raise InputError(f"{trace.name} has {n} requests, {requests} were asked for; ask for fewer or let it repeat")
+        raise InputError(
+            f"{trace.name} has {n} requests, {requests} were asked for; ask for fewer or let it repeat"
+        )
     if n == 0 or np.any(np.isnan(trace.arrival_s)):
         raise InputError(f"{trace.name}: cannot be repeated (empty, or requests follow one another)")
     times = -(-requests // n)

@@ -1,96 +1,20 @@
 """Launch scripts: a recommended deployment as one shell script for vLLM or SGLang, each flag with its reason.
 
-Flag names follow the engines' own documentation: vLLM docs/serving/{data_parallel,expert_parallel}_deployment.md,
-parallelism_scaling.md and docs/features/nixl_connector_usage.md; SGLang docs/advanced_features/server_arguments.md,
-pd_disaggregation.md and sgl_model_gateway.md.
+Servers that span nodes start as vLLM docs/serving/{parallelism_scaling,data_parallel_deployment}.md and SGLang
+docs/advanced_features/server_arguments.md describe; routers as in vLLM docs/features/nixl_connector_usage.md and SGLang
+docs/advanced_features/{pd_disaggregation,sgl_model_gateway}.md.
 """
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from suanli.errors import InputError
+from suanli.interop.launch_flags import Launch, Server, sglang_flags, vllm_flags
 
-Engine = Literal["vllm", "sglang"]
-ENGINES: tuple[Engine, ...] = ("vllm", "sglang")
-Role = Literal["", "prefill", "decode"]
-# Flag, value ("" for none) and the reason printed above it.
-Flag = tuple[str, str, str]
-
-_FP8_FLAG = {"vllm": "fp8", "sglang": "fp8_e4m3"}
+ENGINES = ("vllm", "sglang")
 _PORT = {"": 8000, "prefill": 8100, "decode": 8200}
-_PORT_STEP = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Servers of one role, all alike.
-
-    Attributes:
-        role: "" for servers that do both phases, "prefill" or "decode".
-        count: servers [1].
-        tp: tensor parallelism [1].
-        pp: pipeline stages [1].
-        dp: attention groups that share the experts [1].
-        ep: expert parallelism [1].
-        sequences: requests that one server runs at a time [1].
-        chunk_tokens: prompt tokens that a step takes [token].
-        memory_share: share of a chip's memory that the engine may fill [1].
-        weights_bytes: weights on a chip [byte].
-        kv_bytes: room for KV on a chip [byte].
-    """
-
-    role: Role
-    count: int
-    tp: int
-    pp: int
-    dp: int
-    ep: int
-    sequences: int
-    chunk_tokens: int
-    memory_share: float
-    weights_bytes: float
-    kv_bytes: float
-
-    @property
-    def chips(self) -> int:
-        """Chips of one server [1]."""
-        return self.tp * self.pp * self.dp
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """A deployment to start.
-
-    Attributes:
-        model: Hugging Face name or folder of the checkpoint.
-        chip: catalogue id.
-        chips_per_node: accelerators of one host [1].
-        memory_bytes: memory of a chip [byte].
-        experts: routed experts of a layer, 0 for a dense model [1].
-        weights: weight format to quantise to when loading; "" for the checkpoint as it is.
-        kv: format of the cache.
-        context_tokens: longest prompt and output together [token].
-        prefix_share: share of a prompt expected in the prefix cache [1].
-        expected: lines that say what this deployment should reach.
-        servers: servers by role.
-    """
-
-    model: str
-    chip: str
-    chips_per_node: int
-    memory_bytes: float
-    experts: int
-    weights: str
-    kv: str
-    context_tokens: int
-    prefix_share: float
-    expected: tuple[str, ...]
-    servers: tuple[Server, ...]
 
 
 def launch_script(launch: Launch, engine: str) -> str:
@@ -115,20 +39,28 @@ def launch_script(launch: Launch, engine: str) -> str:
     for server in servers:
         blocks.append(_block(launch, server, engine, first))
         first += server.count * server.chips
-    body = [*_header(launch, servers, engine, nodes), "", *"\n\n".join(blocks).splitlines(), "", *_ending(launch, servers, engine)]
+    body = [*_header(launch, servers, engine, nodes), ""]
+    body += [*"\n\n".join(blocks).splitlines(), "", *_ending(servers, engine)]
     return "\n".join(line.rstrip() for line in body) + "\n"
 
 
 def _check_placeable(servers: Sequence[Server], launch: Launch, engine: str) -> None:
     node = launch.chips_per_node
     for server in servers:
-        small, large = server.chips, node
-        if (large % small if small < large else small % large) != 0:
-            raise InputError(f"--export {engine}: servers of {small} chips do not fill nodes of {node} chips")
+        small, large = sorted((server.chips, node))
+        if large % small:
+            raise InputError(
+                f"--export {engine}: servers of {server.chips} chips do not fill nodes of {node}; choose another layout"
+            )
         if engine == "vllm" and server.dp > 1 and server.tp * server.pp > node:
             raise InputError(
-                f"--export vllm: an attention group of tp {server.tp} x pp {server.pp} must fit in a node of {node} chips "
-                "beside dp; choose --export sglang"
+                f"--export vllm: with dp, an attention group of tp {server.tp} x pp {server.pp} must fit in a node of "
+                f"{node} chips; choose --export sglang"
+            )
+        if engine == "vllm" and server.role and server.pp > 1:
+            raise InputError(
+                "--export vllm: its NIXL connector hands no KV over from pipeline stages; choose --export sglang, or "
+                "search with --framework vllm"
             )
 
 
@@ -145,6 +77,7 @@ def _header(launch: Launch, servers: Sequence[Server], engine: str, nodes: int) 
         "#!/usr/bin/env bash",
         f"# {launch.model} with {name} on {total} x {launch.chip}: {parts}.",
         *(f"# {line}" for line in launch.expected),
+        *([f"# MODEL must be {launch.checkpoint}."] if launch.checkpoint else []),
         "#",
         f'# Run it on {_count(nodes, "node")}, HOSTS in the same order everywhere and NODE counting from 0:',
         f'#   NODE=0 HOSTS="{hosts}" bash launch.sh [more flags for every server]',
@@ -159,7 +92,7 @@ def _header(launch: Launch, servers: Sequence[Server], engine: str, nodes: int) 
         f'  echo "HOSTS names ${{#HOSTS[@]}} of {_count(nodes, "node")}" >&2',
         "  exit 2",
         "fi",
-        'trap \'kill $(jobs -p) 2> "/dev/null" || true\' EXIT',
+        "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT",
     ]
 
 
@@ -178,127 +111,20 @@ def _shape(server: Server) -> str:
 
 
 def _block(launch: Launch, server: Server, engine: str, first: int) -> str:
-    title = {"": "Servers", "prefill": "Prefill servers: prompts only", "decode": "Decode servers: output tokens only"}
-    flags = (_vllm_flags if engine == "vllm" else _sglang_flags)(launch, server)
+    title = {
+        "": "Servers",
+        "prefill": "Prefill servers: prompts only",
+        "decode": "Decode servers: output tokens only",
+    }
+    flags = (vllm_flags if engine == "vllm" else sglang_flags)(launch, server)
     name = (server.role or "serve").upper()
     lines = [f"# -- {title[server.role]} " + "-" * max(98 - len(title[server.role]), 3), f"{name}=("]
     for flag, value, reason in flags:
-        lines += [f"  # {reason}", f"  {flag} {_quoted(value)}".rstrip()]
+        lines += [f"  # {reason}", f"  {flag} {shlex.quote(value)}" if value else f"  {flag}"]
     lines.append(")")
     spread = server.chips > launch.chips_per_node
     start = (_spread if spread else _local)(launch, server, engine, first, name)
     return "\n".join([*lines, *start])
-
-
-def _quoted(value: str) -> str:
-    return value if not value or value.startswith('"$') else shlex.quote(value)
-
-
-def _common_reasons(launch: Launch, server: Server) -> dict[str, str]:
-    gigabytes = 1e-9
-    groups = f"{server.dp} attention groups with KV of their own"
-    per_chip = launch.experts // server.ep if server.ep > 1 else 0
-    return {
-        "tp": (
-            f"{server.tp} chips share every layer: {server.weights_bytes * gigabytes:.0f} GB of weights a chip "
-            f"leave {server.kv_bytes * gigabytes:.0f} GB for KV."
-            if server.chips > 1
-            else f"The model fits on one chip: {server.weights_bytes * gigabytes:.0f} GB of weights leave "
-            f"{server.kv_bytes * gigabytes:.0f} GB for KV."
-        ),
-        "pp": f"{server.pp} stages of layers, one after the other: weights and KV are divided without all-reduces.",
-        "dp": f"{groups} share the experts: no chip repeats another's KV.",
-        "ep": f"Experts lie on {server.ep} chips, {per_chip} of {launch.experts} each: a step reads each expert once.",
-        "context": f"Longest request: {launch.context_tokens:,} tokens; a longer limit would only reserve more.",
-        "memory": f"{server.memory_share:.0%} of {launch.memory_bytes * gigabytes:.0f} GB; "
-        "the rest is left to graphs and communication buffers.",
-        "chunk": f"Prompt tokens of a step; more delays running requests, less delays prompts.",
-        "kv": f"KV in {launch.kv}: half the bytes of BF16, twice the sequences in memory.",
-        "weights": f"Weights are quantised to {launch.weights} when loaded; the checkpoint holds more.",
-        "prefix": f"{launch.prefix_share:.0%} of a prompt is expected in the prefix cache.",
-        "no_prefix": "No shared prefixes are expected; hashing blocks would cost and return nothing.",
-    }
-
-
-def _sequences_reason(server: Server) -> str:
-    if server.role == "prefill":
-        return "Prompts that a server holds at a time; more would only queue inside it."
-    return f"{server.sequences} requests a server: above that an objective or the memory is exceeded."
-
-
-def _vllm_flags(launch: Launch, server: Server) -> list[Flag]:
-    why = _common_reasons(launch, server)
-    flags: list[Flag] = [("--tensor-parallel-size", str(server.tp), why["tp"])]
-    if server.pp > 1:
-        flags.append(("--pipeline-parallel-size", str(server.pp), why["pp"]))
-    if server.dp > 1:
-        flags.append(("--data-parallel-size", str(server.dp), why["dp"]))
-    if server.ep > 1:
-        flags.append(("--enable-expert-parallel", "", why["ep"]))
-    if server.ep > 1 and server.dp > 1 and server.chips > launch.chips_per_node:
-        kind = "deepep_high_throughput" if server.role == "prefill" else "deepep_low_latency"
-        reason = "Exchange between nodes: kernels for large prompt batches." if server.role == "prefill" else (
-            "Exchange between nodes: kernels for the small batches of decode."
-        )
-        flags.append(("--all2all-backend", kind, reason))
-    per_group = math.ceil(server.sequences / server.dp)
-    counted = " vLLM counts them per attention group." if server.dp > 1 else ""
-    flags.append(("--max-num-seqs", str(per_group), _sequences_reason(server) + counted))
-    flags.append(("--max-num-batched-tokens", str(max(server.chunk_tokens, per_group)), why["chunk"]))
-    flags.append(("--max-model-len", str(launch.context_tokens), why["context"]))
-    flags.append(("--gpu-memory-utilization", f"{server.memory_share:.2f}", why["memory"]))
-    flags += _format_flags(launch, why, "vllm")
-    flags.append(
-        ("--enable-prefix-caching", "", why["prefix"])
-        if launch.prefix_share > 0.0
-        else ("--no-enable-prefix-caching", "", why["no_prefix"])
-    )
-    if server.role:
-        kind = "kv_producer" if server.role == "prefill" else "kv_consumer"
-        config = f'{{"kv_connector":"NixlConnector","kv_role":"{kind}"}}'
-        reason = "KV goes to the decode servers over NIXL." if server.role == "prefill" else "KV comes over NIXL."
-        flags.append(("--kv-transfer-config", config, reason))
-    return flags
-
-
-def _sglang_flags(launch: Launch, server: Server) -> list[Flag]:
-    why = _common_reasons(launch, server)
-    stage = server.tp * server.dp
-    counted = f" SGLang counts all {stage} chips of the {server.dp} groups." if server.dp > 1 else ""
-    flags: list[Flag] = [("--tp-size", str(stage), why["tp"] + counted)]
-    if server.pp > 1:
-        flags.append(("--pp-size", str(server.pp), why["pp"]))
-    if server.dp > 1:
-        flags.append(("--dp-size", str(server.dp), why["dp"]))
-        flags.append(("--enable-dp-attention", "", "The groups attend to other sequences but serve as one."))
-    if server.ep > 1:
-        flags.append(("--ep-size", str(server.ep), why["ep"]))
-    if server.ep > 1 and server.dp > 1 and server.chips > launch.chips_per_node:
-        mode = {"": "auto", "prefill": "normal", "decode": "low_latency"}[server.role]
-        flags.append(("--moe-a2a-backend", "deepep", "Exchange of tokens between nodes by DeepEP's kernels."))
-        flags.append(("--deepep-mode", mode, "Its kernels for this phase."))
-    flags.append(("--max-running-requests", str(server.sequences), _sequences_reason(server)))
-    flags.append(("--chunked-prefill-size", str(server.chunk_tokens), why["chunk"]))
-    flags.append(("--context-length", str(launch.context_tokens), why["context"]))
-    static = (server.weights_bytes + server.kv_bytes) / launch.memory_bytes
-    reason = f"Weights and KV take {static:.0%} of {launch.memory_bytes * 1e-9:.0f} GB; the rest is activations and graphs."
-    flags.append(("--mem-fraction-static", f"{static:.2f}", reason))
-    flags += _format_flags(launch, why, "sglang")
-    if launch.prefix_share <= 0.0:
-        flags.append(("--disable-radix-cache", "", why["no_prefix"]))
-    if server.role:
-        flags.append(("--disaggregation-mode", server.role, "This server does one phase only."))
-        flags.append(("--disaggregation-transfer-backend", "nixl", "KV travels from prefill to decode servers over NIXL."))
-    return flags
-
-
-def _format_flags(launch: Launch, why: dict[str, str], engine: str) -> list[Flag]:
-    flags: list[Flag] = []
-    if launch.weights:
-        flags.append(("--quantization", launch.weights, why["weights"]))
-    if launch.kv.startswith("fp8"):
-        flags.append(("--kv-cache-dtype", _FP8_FLAG[engine], why["kv"]))
-    return flags
 
 
 def _local(launch: Launch, server: Server, engine: str, first: int, name: str) -> list[str]:
@@ -346,25 +172,29 @@ def _spread(launch: Launch, server: Server, engine: str, first: int, name: str) 
 
 
 def _command(server: Server, engine: str, name: str, extra: Sequence[str]) -> list[str]:
-    devices = f'CUDA_VISIBLE_DEVICES=$(seq -s, "$chip" "$((chip + {server.chips} - 1))")'
-    setting = [] if extra else [f"{devices} \\"]
+    """The command of one server, in the background; `chip` is its first chip on the node."""
+    settings = []
+    if not extra:
+        settings.append(f'CUDA_VISIBLE_DEVICES=$(seq -s, "$chip" "$((chip + {server.chips - 1}))")')
     if engine == "vllm":
-        side = [] if not server.role else ['VLLM_NIXL_SIDE_CHANNEL_HOST="${HOSTS[NODE]}" \\', "VLLM_NIXL_SIDE_CHANNEL_PORT=$((5600 + chip)) \\"]
-        call = ['vllm serve "$MODEL"', f'"${{{name}[@]}}"', f"--port $(({_PORT[server.role]} + chip))"]
+        call = ['vllm serve "$MODEL"']
+        if server.role:
+            settings += ['VLLM_NIXL_SIDE_CHANNEL_HOST="${HOSTS[NODE]}"', "VLLM_NIXL_SIDE_CHANNEL_PORT=$((5600 + chip))"]
     else:
-        side = []
-        call = [
-            'python -m sglang.launch_server --model-path "$MODEL" --host 0.0.0.0',
-            f'"${{{name}[@]}}"',
-            f"--port $(({_PORT[server.role]} + chip))",
-        ]
-        if server.role == "prefill":
-            call.append("--disaggregation-bootstrap-port $((8998 + chip))")
-    parts = [*call, *extra, '"$@"']
-    return [*setting, *side, " ".join(parts[:2]) + " \\", "  " + " ".join(parts[2:]) + " &"]
+        call = ['python -m sglang.launch_server --model-path "$MODEL" --host 0.0.0.0']
+    options = [f'"${{{name}[@]}}" --port $(({_PORT[server.role]} + chip))']
+    if engine == "sglang" and server.role == "prefill":
+        options.append("--disaggregation-bootstrap-port $((8998 + chip))")
+    options += [*extra, '"$@" &']
+    head, *rest = [*settings, *call]
+    return [f"{head} \\", *(f"  {part} \\" for part in rest), *_indented(options)]
 
 
-def _ending(launch: Launch, servers: Sequence[Server], engine: str) -> list[str]:
+def _indented(options: Sequence[str]) -> list[str]:
+    return [*(f"  {part} \\" for part in options[:-1]), f"  {options[-1]}"]
+
+
+def _ending(servers: Sequence[Server], engine: str) -> list[str]:
     """What binds the servers together, on the first node: a router, or the list of endpoints for the user's own."""
     lines = ["# -- One address for all of them, on the first node " + "-" * 49, "if ((NODE == 0)); then"]
     first = 0

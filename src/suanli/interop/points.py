@@ -38,6 +38,8 @@ ANSWER_COLUMNS = (
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
     "basis",
 )
+# Rows asked at once: enough to share work, few enough for a progress line that moves.
+CHUNK = 500
 _WHOLE = ("n_chips", "tp", "pp", "dp", "ep")
 _LENGTHS = ("isl", "osl", "concurrency")
 
@@ -178,19 +180,37 @@ def _number(column: str, text: str) -> tuple[float, str]:
 
 
 def answer_rows(
-    points: Points, answer: Callable[[Request], Answer], tick: Callable[[int], None] | None = None
-) -> Iterable[tuple[PointRow, Answer]]:
-    """Yield every row with its answer; a row that could not be read is "unsupported" with the reason.
+    points: Points,
+    answers: Callable[[Sequence[Request]], Sequence[Answer]],
+    tick: Callable[[int], None] | None = None,
+) -> list[tuple[PointRow, Answer]]:
+    """Return every row with its answer, in order; a row that could not be read is "unsupported" with the reason.
+
+    Rows of one deployment are asked together, whatever their place in the file: they share the work.
 
     Args:
         points: the rows.
-        answer: solves one question and never raises for a bad one.
-        tick: called with the number of rows done, after each.
+        answers: solves questions, one answer each, and never raises for a bad one.
+        tick: called with the number of rows done, after each part.
     """
-    for done, row in enumerate(points.rows, start=1):
-        yield row, Answer("unsupported", row.problem) if row.request is None else answer(row.request)
+    found = {row.line: Answer("unsupported", row.problem) for row in points.rows if row.request is None}
+    asked = sorted((row for row in points.rows if row.request is not None), key=_layout)
+    for start in range(0, len(asked), CHUNK):
+        part = asked[start : start + CHUNK]
+        solved = answers([row.request for row in part if row.request is not None])
+        found.update({row.line: answer for row, answer in zip(part, solved, strict=True)})
         if tick is not None:
-            tick(done)
+            tick(len(points.rows) - len(asked) + start + len(part))
+    return [(row, found[row.line]) for row in points.rows]
+
+
+def _layout(row: PointRow) -> tuple[str, ...]:
+    one = row.request
+    if one is None:
+        return ()
+    return tuple(
+        map(str, (one.model, one.chip, one.weights_dtype, one.kv_dtype, one.framework, one.phase))
+    ) + tuple(map(str, (one.n_chips, one.tp, one.pp, one.dp, one.ep)))
 
 
 def write_answers(

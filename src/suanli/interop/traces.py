@@ -60,7 +60,9 @@ class _Row:
     priority: int = 0
 
 
-def read_trace(path: str | Path, *, on_bad_rows: OnBadRows = "reject", context_tokens: int | None = None) -> Read:
+def read_trace(
+    path: str | Path, *, on_bad_rows: OnBadRows = "reject", context_tokens: int | None = None
+) -> Read:
     """Read a trace: Azure, Vidur, BurstGPT or length-pair CSV, Mooncake or LLMServingSim JSONL, ShareGPT pairs.
 
     Args:
@@ -168,7 +170,11 @@ def _open(name: str, lines: list[str]) -> tuple[str, _Rows]:
     for kind, wanted, make in _CSV:
         if set(wanted) <= set(columns):
             return kind, _csv(lines, start, columns, make)
-    close = [(kind, [w for w in wanted if w not in columns]) for kind, wanted, _ in _CSV if set(wanted) & set(columns)]
+    close = [
+        (kind, [w for w in wanted if w not in columns])
+        for kind, wanted, _ in _CSV
+        if set(wanted) & set(columns)
+    ]
     if close:
         kind, missing = min(close, key=lambda item: len(item[1]))
         raise InputError(f"{name}:{start + 1} looks like {kind} CSV, but has no column {', '.join(missing)}")
@@ -218,7 +224,9 @@ def _azure(row: dict[str, str]) -> _Row:
     day = datetime(1970, 1, 1, tzinfo=when.tzinfo)
     seconds = (when - day).total_seconds()
     return _Row(
-        seconds, _whole(row["ContextTokens"], "ContextTokens"), _whole(row["GeneratedTokens"], "GeneratedTokens")
+        seconds,
+        _whole(row["ContextTokens"], "ContextTokens"),
+        _whole(row["GeneratedTokens"], "GeneratedTokens"),
     )
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,18 @@ from numpy.typing import NDArray
 from suanli.report.figures import alone
 from suanli.serving.sim import STATUS_NAMES, Outcome
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 COLUMNS = (
-    *("request_id", "arrived_s", "scheduled_s", "first_token_s", "finished_s", "input_tokens", "output_tokens"),
+    *(
+        "request_id",
+        "arrived_s",
+        "scheduled_s",
+        "first_token_s",
+        "finished_s",
+        "input_tokens",
+        "output_tokens",
+    ),
     *("cached_tokens", "replica", "preemptions", "status"),
 )
 _KINDS = {1: "prefill", 2: "mixed", 3: "decode"}
@@ -76,7 +85,15 @@ def write_series(outcome: Outcome, path: Path) -> None:
         path: CSV.
     """
     series = outcome.series
-    names = ("busy", "prompt_tokens_per_s", "output_tokens_per_s", "power_w", "running", "kv_share", "waiting")
+    names = (
+        "busy",
+        "prompt_tokens_per_s",
+        "output_tokens_per_s",
+        "power_w",
+        "running",
+        "kv_share",
+        "waiting",
+    )
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(",".join(("start_s", *names)) + "\n")
         for k in range(series.busy.size):
@@ -147,24 +164,30 @@ def lines(title: str, unit: str, curves: Sequence[tuple[str, Array, Array]], *, 
 
     def across(x: Array) -> Array:
         if log:
-            return _LEFT + wide * np.log(x / low) / max(math.log(high / low), 1e-9)
+            return np.asarray(_LEFT + wide * np.log(x / low) / max(math.log(high / low), 1e-9))
         return np.asarray(_LEFT + wide * x / max(high, 1e-12))
 
     for at in _ticks(low, high, log):
-        x = float(across(np.array(at)))
-        out.append(f'<text class="label" x="{x:.1f}" y="{_HEIGHT - 22}" text-anchor="middle">{at:g}</text>')
-        out.append(f'<path d="M{x:.1f} {_TOP}V{_TOP + tall}" stroke="#8884" fill="none"/>')
-    out.append(f'<text class="label" x="{_LEFT + wide}" y="{_HEIGHT - 6}" text-anchor="end">{escape(unit)}</text>')
+        place = float(across(np.array(at)))
+        out.append(
+            f'<text class="label" x="{place:.1f}" y="{_HEIGHT - 22}" text-anchor="middle">{at:g}</text>'
+        )
+        out.append(f'<path d="M{place:.1f} {_TOP}V{_TOP + tall}" stroke="#8884" fill="none"/>')
+    out.append(
+        f'<text class="label" x="{_LEFT + wide}" y="{_HEIGHT - 6}" text-anchor="end">{escape(unit)}</text>'
+    )
     for at in _ticks(0.0, top, False):
-        y = _TOP + tall * (1.0 - at / top)
-        out.append(f'<text class="label" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{at:g}</text>')
-        out.append(f'<path d="M{_LEFT} {y:.1f}H{_LEFT + wide}" stroke="#8884" fill="none"/>')
+        level = _TOP + tall * (1.0 - at / top)
+        out.append(f'<text class="label" x="{_LEFT - 8}" y="{level + 4:.1f}" text-anchor="end">{at:g}</text>')
+        out.append(f'<path d="M{_LEFT} {level:.1f}H{_LEFT + wide}" stroke="#8884" fill="none"/>')
     for k, (name, x, y) in enumerate(curves):
         stroke = _STROKES[k % len(_STROKES)]
         px, py = across(x), _TOP + tall * (1.0 - y / top)
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(px, py, strict=True))
         out.append(f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="1.8"/>')
-        out.append(f'<text x="{_LEFT + wide + 12}" y="{_TOP + 14 + 20 * k}" style="fill:{stroke}">{escape(name)}</text>')
+        out.append(
+            f'<text x="{_LEFT + wide + 12}" y="{_TOP + 14 + 20 * k}" style="fill:{stroke}">{escape(name)}</text>'
+        )
     return alone("\n".join([*out, "</svg>"]))
 
 

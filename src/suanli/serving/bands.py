@@ -46,4 +46,6 @@ def ttft_band(base: float, step: float, prefill_share: float, memory_share: floa
     """
     busy = max(prefill_share - _BUSY, 0.0) / (1.0 - _BUSY)
     full = min(max(memory_share - _FULL, 0.0) / (1.0 - _FULL), 2.0)
-    return math.exp(math.hypot(math.log(base) * (1.0 + 0.5 * busy + 0.5 * full), math.log(step) - math.log(1.0)))
+    return math.exp(
+        math.hypot(math.log(base) * (1.0 + 0.5 * busy + 0.5 * full), math.log(step) - math.log(1.0))
+    )

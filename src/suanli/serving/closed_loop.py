@@ -246,9 +246,7 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     )
 
 
-def open_loop(
-    table: StepTable, serving: Serving, load: Load, requests_per_s: float
-) -> tuple[Latency, Load]:
+def open_loop(table: StepTable, serving: Serving, load: Load, requests_per_s: float) -> tuple[Latency, Load]:
     """Steady state of random arrivals at a rate: as many requests in flight as serve that rate, prompts queue as M/D/1.
 
     W = P/2 u/(1 - u) with u = rate x P; the number in flight follows from Little's law.
@@ -268,7 +266,9 @@ def open_loop(
     if not requests_per_s > 0.0:
         raise InputError(f"arrival_rate_per_s must be above 0, got {requests_per_s:g}")
     steady = replace(load, rounds=0.0, length_spread=1.0)
-    most = float(np.minimum(np.asarray(load.capacity, dtype=float), serving.max_sequences * table.placement.dp))
+    most = float(
+        np.minimum(np.asarray(load.capacity, dtype=float), serving.max_sequences * table.placement.dp)
+    )
     low, high = 1e-3, max(most, 1.0)
 
     def at(clients: float) -> Latency:

@@ -166,7 +166,9 @@ def _build(point: Point, tables: Coefficients) -> Engine:
 
 def _serving(point: Point, tables: Coefficients, name: str, version: str) -> ServingSet:
     found = tables.frameworks.serving(name, version, model_kind(point.model))
-    changes = {field: point.options[option] for option, field in _OVERRIDES.items() if option in point.options}
+    changes = {
+        field: point.options[option] for option, field in _OVERRIDES.items() if option in point.options
+    }
     if point.model.mtp is None and "mtp_draft" not in point.options:
         changes["draft_tokens"] = 0.0
     return replace(found, values=replace(found.values, **changes)) if changes else found
@@ -259,7 +261,7 @@ def flattened_sigma(sigma: float, experts: int, copies: int) -> float:
 
     Reference: the idea of DeepSeek's EPLB (deepseek-ai/eplb): replicate the heavy-loaded experts.
     """
-    from heapq import heapify, heapreplace, heappush
+    from heapq import heapify, heappush, heapreplace
     from statistics import NormalDist
 
     normal = NormalDist()

@@ -67,7 +67,9 @@ def _line(error: Exception) -> str:
 
 
 def _is_layout(text: str) -> bool:
-    return text.startswith(("tp ", "pp ", "dp ", "ep ")) or "does not divide" in text or "do not divide" in text
+    return (
+        text.startswith(("tp ", "pp ", "dp ", "ep ")) or "does not divide" in text or "do not divide" in text
+    )
 
 
 def load_of(point: Point, ready: Engine) -> Load:
@@ -113,9 +115,7 @@ def _mixed(point: Point, ready: Engine) -> Estimate:
 def _answer(point: Point, ready: Engine, load: Load, found: Latency, memory: MemoryParts) -> Estimate:
     serving, table, replicas = ready.serving, ready.table, ready.placement.replicas
     clients = float(np.asarray(load.clients))
-    largest = min(
-        memory.sequences * ready.placement.dp, serving.values.max_sequences * ready.placement.dp
-    )
+    largest = min(memory.sequences * ready.placement.dp, serving.values.max_sequences * ready.placement.dp)
     factor = step_band(serving.values.tpot_band, table.basis, serving.framework != "*")
     wide = ttft_band(serving.values.ttft_band, factor, float(found.prefill_share), clients / largest)
     ttft, tpot = banded(float(found.ttft_s), wide), banded(float(found.tpot_s), factor)
@@ -132,7 +132,9 @@ def _answer(point: Point, ready: Engine, load: Load, found: Latency, memory: Mem
         itl_s=banded(float(found.itl_s) / float(load.tokens_per_step), factor),
         output_tokens_per_s=outputs,
         input_tokens_per_s=banded(requests * float(np.asarray(load.input_tokens)), factor),
-        unloaded_ttft_s=banded(float(found.unloaded_ttft_s), ttft_band(serving.values.ttft_band, factor, 0.0, 0.0)),
+        unloaded_ttft_s=banded(
+            float(found.unloaded_ttft_s), ttft_band(serving.values.ttft_band, factor, 0.0, 0.0)
+        ),
         basis=table.basis,
         placement=ready.placement,
         batch=batch * replicas,
@@ -149,7 +151,9 @@ def _answer(point: Point, ready: Engine, load: Load, found: Latency, memory: Mem
 def _notes(ready: Engine, waiting: float) -> tuple[str, ...]:
     notes = list(ready.notes)
     if waiting > 0.5:
-        notes.append(f"{waiting * ready.placement.replicas:.0f} requests wait for KV memory or a place in the batch.")
+        notes.append(
+            f"{waiting * ready.placement.replicas:.0f} requests wait for KV memory or a place in the batch."
+        )
     return tuple(notes)
 
 

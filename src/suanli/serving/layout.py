@@ -128,7 +128,9 @@ def placements(model: Model, n_chips: int) -> Iterator[Placement]:
                             continue
 
 
-def default_placement(model: Model, chip: Accelerator, n_chips: int, fits: Callable[[Placement], bool]) -> Placement:
+def default_placement(
+    model: Model, chip: Accelerator, n_chips: int, fits: Callable[[Placement], bool]
+) -> Placement:
     """The layout that is taken where a user names chips only: the first of these that holds the model.
 
     Up to 8 chips of a scale-up domain: tensor parallelism over all of them. More: replicas of 8; for latent attention,

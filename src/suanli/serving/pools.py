@@ -73,7 +73,11 @@ def prefill_pool(ready: Engine, prompts: float, isl: float, options: Mapping[str
     host = constants.step_s + constants.prefill_step_s
     hops = float(table.hops_s(tokens))
     one = max(kernels, constants.host_layer_s * ready.model.layer_count) + host + hops
-    parts = {name: time * constants.prefill_factor * steps for name, time in table.parts_s(tokens).items() if time > 0.0}
+    parts = {
+        name: time * constants.prefill_factor * steps
+        for name, time in table.parts_s(tokens).items()
+        if time > 0.0
+    }
     parts["attention"], parts["head"] = (constants.prefill_factor * steps * time for time in (core, head))
     parts["host"] = steps * (one - kernels)
     parts["overlap"] = steps * one - sum(parts.values())
@@ -86,7 +90,8 @@ def prefill_pool(ready: Engine, prompts: float, isl: float, options: Mapping[str
         time_s=steps * one,
         interval_s=steps * one / placement.pp,
         parts=parts,
-        bottleneck=f"{largest}: " + ("links" if largest in ("dispatch", "combine", "all_reduce") else "compute"),
+        bottleneck=f"{largest}: "
+        + ("links" if largest in ("dispatch", "combine", "all_reduce") else "compute"),
         shares=busy,
     )
 

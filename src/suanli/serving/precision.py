@@ -118,7 +118,10 @@ def _product(form: Dtype, chip: Accelerator, explicit: bool) -> tuple[str, str]:
         return name, ""
     if explicit:
         raise InfeasibleError(f"{chip.id} cannot compute in {name}: its peaks are {_known(chip)}")
-    return "int8_wo", f"has no {name.partition('_')[0].upper()} peak, 8-bit weights are widened to 16 bits in the product"
+    return (
+        "int8_wo",
+        f"has no {name.partition('_')[0].upper()} peak, 8-bit weights are widened to 16 bits in the product",
+    )
 
 
 def _cache(name: str, chip: Accelerator, explicit: bool) -> str:

@@ -140,7 +140,9 @@ def _inside_experts(placed: Sequence[Placed], index: int) -> bool:
 
 
 def _add_collective(parts: Parts, count: int, name: str, ranks: int, size: Array, links: Links) -> None:
-    operation: Operation = {"all_gather": "all_gather", "reduce_scatter": "reduce_scatter"}.get(name, "all_reduce")  # type: ignore[assignment]
+    operation: Operation = {"all_gather": "all_gather", "reduce_scatter": "reduce_scatter"}.get(
+        name, "all_reduce"
+    )  # type: ignore[assignment]
     whole = size * ranks if operation == "all_gather" else size
     time = np.where(size > 0.0, links.collective_s(operation, ranks, whole), 0.0)
     parts.add(name, count * time, 0.0, 0.0, count * whole * bus_factor(operation, float(ranks)))
@@ -161,7 +163,11 @@ def _add_expert_exchange(
     domain = links.kernels.chip.domain
     ranks = sharding.ep
     element = number_format(precision.experts).activation_bytes if dispatch else BYTES
-    distinct = float(expected_distinct_groups(min(ranks, model.experts_per_layer), model.experts_per_layer, operator.copies))
+    distinct = float(
+        expected_distinct_groups(
+            min(ranks, model.experts_per_layer), model.experts_per_layer, operator.copies
+        )
+    )
     times = []
     nodes = -(-ranks // min(domain, _SERVER)) if domain > 1 else ranks
     if ranks <= domain:

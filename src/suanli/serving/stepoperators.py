@@ -113,7 +113,9 @@ def add_products(
         n = np.array([[float(gemm.n * gemm.copies)] for _, gemm in members])
         k = np.array([[float(gemm.k)] for _, gemm in members])
         time = gemm_time_s(m, n, k, form, chip, kernels.get("gemm", GemmCoefficients, form))
-        time = np.where(m > 0.0, time + quantise_time_s(m, k, form, chip, _FUSED if form == "fp8" else _BLOCKS), 0.0)
+        time = np.where(
+            m > 0.0, time + quantise_time_s(m, k, form, chip, _FUSED if form == "fp8" else _BLOCKS), 0.0
+        )
         moved = np.where(m > 0.0, gemm_bytes(m, n, k, form), 0.0)
         peak = chip.peak(form)
         for row, (count, gemm) in enumerate(members):
@@ -177,7 +179,9 @@ def add_experts(
     form, chip = precision.experts, kernels.chip.operators
     held = model.experts_per_layer
     hot, tokens = routing.imbalance, np.maximum(tokens, 1.0)
-    imbalance = np.asarray(hottest_rank(tokens, model.top_k, held, sharding.ep, routing.sigma) if hot is None else hot)
+    imbalance = np.asarray(
+        hottest_rank(tokens, model.top_k, held, sharding.ep, routing.sigma) if hot is None else hot
+    )
     load = expected_load(tokens, model.top_k, held, sharding.ep, routing.sigma, imbalance)
     # With attention groups that gather all tokens, every rank routes the tokens of all groups.
     entering = tokens if sharding.ep == 1 or sharding.dp_attention == 1 else tokens / sharding.dp_attention
@@ -197,4 +201,6 @@ def add_experts(
         flops = 2.0 * matrices * hidden * inter * load.assignments
         moved = load.experts * expert_bytes(hidden, inter, form, gated)
         moved = moved + 2.0 * load.assignments * (2.0 * hidden + matrices * inter)
-        parts.add("experts", up.count * np.asarray(best), up.count * flops / chip.peak(form), up.count * moved)
+        parts.add(
+            "experts", up.count * np.asarray(best), up.count * flops / chip.peak(form), up.count * moved
+        )

@@ -21,7 +21,34 @@ Array = NDArray[np.float64]
 
 # Tokens of a step of one attention group: dense where tiles and experts make steps, sparse where all is linear.
 _GRID = np.array(
-    [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384]
+    [
+        0,
+        1,
+        2,
+        3,
+        4,
+        6,
+        8,
+        12,
+        16,
+        24,
+        32,
+        40,
+        48,
+        64,
+        80,
+        96,
+        112,
+        128,
+        144,
+        160,
+        192,
+        224,
+        256,
+        288,
+        320,
+        384,
+    ]
     + [448, 512, 576, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384, 32768, 131072],
     dtype=float,
 )
@@ -126,9 +153,7 @@ class StepTable:
     def _local(self, sequences: ArrayLike) -> Array:
         return np.asarray(sequences, dtype=float) / self.placement.dp
 
-    def decode_step_s(
-        self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
-    ) -> Array:
+    def decode_step_s(self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0) -> Array:
         """Kernel time of a decode step: rest + attention + head [s]."""
         tokens = np.asarray(sequences, dtype=float) * query_tokens
         core = self.decode_attention_s(sequences, context, query_tokens)
@@ -215,7 +240,7 @@ def step_table(
     kernels = Kernels(coefficients, chip, framework)
     sharding = placement.sharding
     groups = placement.dp
-    grid = _GRID if groups == 1 else np.unique(np.concatenate([_GRID * groups, _FEW[_FEW < groups]]))
+    grid = _GRID if groups == 1 else np.unique(np.concatenate([_GRID * groups, _FEW[groups > _FEW]]))
     placed = step_operators(model, (decode_segment(grid, 1.0),), sharding)
     parts = Parts(grid.size)
     head = Parts(grid.size)
@@ -275,6 +300,8 @@ def _sum(arrays: list[Array]) -> Array:
 def _error(kernels: Kernels) -> float:
     """Mean over operators of the median error of the sets in use [1]."""
     errors = [
-        max(found.median_error for found in sets) for name, sets in kernels.used.items() if name != "elementwise"
+        max(found.median_error for found in sets)
+        for name, sets in kernels.used.items()
+        if name != "elementwise"
     ]
     return float(np.mean(errors)) if errors else 0.5

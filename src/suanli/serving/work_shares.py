@@ -65,7 +65,9 @@ def bottleneck(ready: Engine, parts: Mapping[str, float], batch: float, prefill_
     largest = max(groups, key=lambda name: groups[name])
     if largest in ("weights", "experts"):
         return f"{largest}: {_bound(ready, batch)}"
-    return {"attention": "attention: KV reads", "links": "collectives: links", "host": "host: step overhead"}[largest]
+    return {"attention": "attention: KV reads", "links": "collectives: links", "host": "host: step overhead"}[
+        largest
+    ]
 
 
 def _bound(ready: Engine, tokens: float) -> str:
@@ -111,7 +113,9 @@ def prompt_work(ready: Engine, new: float, cached: float) -> tuple[float, float,
 
 
 def _attention_form(ready: Engine) -> str:
-    narrow = number_format(ready.precision.kv).weight_bytes < 1.5 and "fp8" in ready.chip.operators.peak_flop_per_s
+    narrow = (
+        number_format(ready.precision.kv).weight_bytes < 1.5 and "fp8" in ready.chip.operators.peak_flop_per_s
+    )
     return "fp8" if narrow else "bf16"
 
 

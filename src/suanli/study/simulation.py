@@ -79,9 +79,16 @@ def deployment(scenario: Scenario, catalog: Catalog) -> Deployment:
         expert_imbalance=_nominal(facts.assume("serving", "expert_imbalance", serving.expert_imbalance)),
     )
     activity = Activity(
-        *(_nominal(facts.assume("hardware", f"chip_{name}")) for name in ("idle_share", "activity_prefill", "activity_decode"))
+        *(
+            _nominal(facts.assume("hardware", f"chip_{name}"))
+            for name in ("idle_share", "activity_prefill", "activity_decode")
+        )
     )
-    named: dict[str, Pool | None] = {"replica": serving.replica, "prefill": serving.prefill, "decode": serving.decode}
+    named: dict[str, Pool | None] = {
+        "replica": serving.replica,
+        "prefill": serving.prefill,
+        "decode": serving.decode,
+    }
     pools: dict[str, Physics] = {}
     chips = 1
     for name, pool in named.items():
@@ -246,9 +253,7 @@ def metrics(outcome: Outcome, ttft_s: float | None, tpot_s: float | None) -> dic
     return found
 
 
-def tier_uses(
-    outcome: Outcome, cluster: Cluster, kv_bytes_per_token: float, life_s: float
-) -> list[TierUse]:
+def tier_uses(outcome: Outcome, cluster: Cluster, kv_bytes_per_token: float, life_s: float) -> list[TierUse]:
     """Return what each tier of the prefix cache did, device memory first.
 
     Args:
@@ -326,7 +331,9 @@ def find_goodput(
         InfeasibleError: not even a request on its own meets them.
     """
     if ttft_s is None and tpot_s is None:
-        raise InputError("--find-goodput needs an objective: serving.slo in the scenario, or --slo-ttft, --slo-tpot")
+        raise InputError(
+            "--find-goodput needs an objective: serving.slo in the scenario, or --slo-ttft, --slo-tpot"
+        )
     tried: list[tuple[float, float]] = []
 
     def meets(rate: float) -> bool:

@@ -9,7 +9,10 @@ from suanli.serving.sim.state import State
 
 
 def blocks_for(s: State, p: int, tokens: float) -> float:
-    """KV blocks that hold `tokens` tokens; part of a block counts only where sequences advance by fractions."""
+    """KV blocks that hold `tokens` tokens; part of a block counts only where sequences advance by fractions.
+
+    Takes tokens [token].
+    """
     size = s.pi[p, c.BLOCK]
     if s.pf[p, c.ADVANCE] != 1.0:
         return float(tokens / size)
@@ -28,7 +31,7 @@ def held(s: State, p: int, r: int) -> float:
         tokens = s.ri[r, c.DONE] + gained(s, p, r)
     elif s.ri[r, c.STATUS] == c.TRANSFERRING:
         tokens = float(s.ri[r, c.DONE])
-    return blocks_for(s, p, tokens) - s.ri[r, c.SHARED]
+    return float(blocks_for(s, p, tokens) - s.ri[r, c.SHARED])
 
 
 def growth(s: State, p: int, steps: int) -> float:
@@ -44,10 +47,13 @@ def growth(s: State, p: int, steps: int) -> float:
 
 
 def room_steps(s: State, p: int, free: float, wanted: int) -> int:
-    """The most decode steps, up to `wanted`, that `free` KV blocks allow."""
+    """The most decode steps, up to `wanted`, that `free` KV blocks allow.
+
+    Takes free [1].
+    """
     batch, size = s.pi[p, c.BATCH], s.pi[p, c.BLOCK]
     if s.pf[p, c.ADVANCE] != 1.0:
-        return min(wanted, int(math.floor(free / (batch * s.pf[p, c.ADVANCE] / size))))
+        return min(wanted, math.floor(free / (batch * s.pf[p, c.ADVANCE] / size)))
     if (wanted // size + 1) * batch <= free:
         return wanted
     whole = int(free) // batch
@@ -63,14 +69,16 @@ def room_steps(s: State, p: int, free: float, wanted: int) -> int:
 
 
 def use(s: State, p: int, blocks: float) -> None:
-    """Take KV blocks, or give them back (below zero)."""
+    """Take KV blocks, or give them back (below zero).
+
+    Takes blocks [1].
+    """
     s.pf[p, c.USED] += blocks
 
 
 def peak(s: State, p: int) -> None:
     """Note the most KV blocks in use while steps run."""
-    if s.pf[p, c.USED] > s.pf[p, c.PEAK_USED]:
-        s.pf[p, c.PEAK_USED] = s.pf[p, c.USED]
+    s.pf[p, c.PEAK_USED] = max(s.pf[p, c.PEAK_USED], s.pf[p, c.USED])
 
 
 def join(s: State, p: int, r: int) -> None:
@@ -79,7 +87,7 @@ def join(s: State, p: int, r: int) -> None:
     s.ri[r, c.STATUS] = c.DECODING
     s.ri[r, c.JOINED] = from_step
     s.ri[r, c.CHUNK] = 0
-    last_step = from_step + int(math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance))
+    last_step = from_step + math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance)
     s.ri[r, c.TODO] = (last_step << c.TICKET_BITS) + s.ri[r, c.TICKET]
     s.pf[p, c.CONTEXT] += s.ri[r, c.DONE] + 1
     size = s.pi[p, c.BLOCK]

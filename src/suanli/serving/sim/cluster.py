@@ -55,7 +55,9 @@ class Replica:
     def __post_init__(self) -> None:
         needed = self.max_num_seqs * (1 + self.model.drafts)
         if min(self.count, self.max_batched_tokens, self.max_num_seqs, self.block_tokens) < 1:
-            raise InputError("replica: count, max_batched_tokens, max_num_seqs and block_tokens must be positive")
+            raise InputError(
+                "replica: count, max_batched_tokens, max_num_seqs and block_tokens must be positive"
+            )
         if self.max_batched_tokens < needed:
             raise InputError(
                 f"replica: max_batched_tokens = {self.max_batched_tokens} is less than one token for each of "
@@ -63,7 +65,9 @@ class Replica:
                 f"give at least {needed} or fewer sequences"
             )
         if self.kv_tokens < self.block_tokens:
-            raise InputError(f"replica: a KV cache of {self.kv_tokens} tokens holds no block; nothing can run")
+            raise InputError(
+                f"replica: a KV cache of {self.kv_tokens} tokens holds no block; nothing can run"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         roles = {replica.role for replica in self.replicas}
-        if not roles or (roles != {"both"} and roles != {"prefill", "decode"}):
+        if not roles or (roles not in ({"both"}, {"prefill", "decode"})):
             raise InputError(
                 'cluster: needs replicas of role "both", or of "prefill" and "decode", not '
                 + (", ".join(sorted(roles)) or "none")

@@ -25,7 +25,7 @@ Run = Callable[[State, int], bool]
 
 @lru_cache(maxsize=2)
 def compiled_run(lean: bool) -> Run:
-    """Return the compiled event loop, without prefix caches, pools and outages if `lean` (half the code).
+    """Return the compiled event loop, only what one plain replica needs if `lean` (half the code).
 
     Every function of the loop's modules is cloned into one namespace, where callees are their compiled selves; the
     modules themselves keep the functions that run uncompiled. Machine code is kept in the user's cache folder under
@@ -33,13 +33,17 @@ def compiled_run(lean: bool) -> Run:
     """
     import numba
 
-    sources = [importlib.import_module(f"suanli.serving.sim.{name}") for name in (*_MODULES, *(_LEAN if lean else _WHOLE))]
-    previous = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder(_digest(sources, numba.__version__)))
+    sources = [
+        importlib.import_module(f"suanli.serving.sim.{name}")
+        for name in (*_MODULES, *(_LEAN if lean else _WHOLE))
+    ]
+    config: Any = numba.config
+    previous = config.CACHE_DIR
+    config.CACHE_DIR = str(cache_folder(_digest(sources, numba.__version__)))
     try:
         return _compile(sources, numba)
     finally:
-        numba.config.CACHE_DIR = previous
+        config.CACHE_DIR = previous
 
 
 def cache_folder(digest: str) -> Path:
@@ -95,13 +99,16 @@ def linked_once() -> Iterator[None]:
     times its size. Here the libraries of inner functions stay as they are, and the outer one links all of them. It
     reaches into numba's code generator; where a version lacks what it needs, compilation is only slower.
     """
-    from numba.core import codegen
+    from numba.core import codegen, targetconfig
 
-    kind, generator = codegen.JITCodeLibrary, codegen.JITCPUCodegen
+    kind: Any = codegen.JITCodeLibrary
+    generator: Any = codegen.JITCPUCodegen
     if not (hasattr(kind, "_get_module_for_linking") and hasattr(generator, "set_env")):
         yield
         return
-    whole, set_env = kind.finalize, generator.set_env
+    options: Any = targetconfig.TargetConfig
+    whole, set_env, compare, key = kind.finalize, generator.set_env, options.__eq__, options.__hash__
+    hashes: dict[type, int] = {}
 
     def finalize(library: Any) -> None:
         if library.name != "run":
@@ -116,13 +123,25 @@ def linked_once() -> Iterator[None]:
         if self._engine.is_symbol_defined(name):
             set_env(self, name, env)
 
+    def same_options(self: Any, other: Any) -> Any:
+        # Overload resolution compares compiler options some ten thousand times; mostly what was set is the same.
+        return True if self._values == getattr(other, "_values", None) else compare(self, other)
+
+    def hash_of_options(self: Any) -> int:
+        # The original hashes the sorted names of all options, which are the same for all objects of a class.
+        if type(self) not in hashes:
+            hashes[type(self)] = key(self)
+        return hashes[type(self)]
+
     collecting = gc.isenabled()
     gc.disable()  # what a compiler makes lives on; looking at it again and again only takes time
     kind.finalize, generator.set_env = finalize, set_known_env
+    options.__eq__, options.__hash__ = same_options, hash_of_options
     try:
         yield
     finally:
         kind.finalize, generator.set_env = whole, set_env
+        options.__eq__, options.__hash__ = compare, key
         if collecting:
             gc.enable()
 

@@ -33,7 +33,7 @@ def run(s: State, most: int) -> bool:
         entry = s.rf[0, c.ENTRY_AT] if s.gi[c.EVENTS] > 0 else math.inf
         p = s.pi[0, c.HEAPED]
         step = s.pf[p, c.EVENT]
-        t = min(min(arrival, entry), min(step, s.gf[c.CONTROL]))
+        t = min(arrival, entry, step, s.gf[c.CONTROL])
         if t == math.inf:
             return True
         s.gf[c.NOW] = t

@@ -53,7 +53,9 @@ class StepModel:
             if grid.ndim != 1 or grid.shape != value.shape or grid.size == 0:
                 raise InputError(f"StepModel.{name}: needs one value for each point of its grid")
             if np.any(np.diff(grid) <= 0.0) or not np.all(np.isfinite(value)) or np.any(value < 0.0):
-                raise InputError(f"StepModel.{name}: the grid must rise and values be finite and not negative")
+                raise InputError(
+                    f"StepModel.{name}: the grid must rise and values be finite and not negative"
+                )
         if self.advance < 1.0 or self.drafts < 0:
             raise InputError("StepModel: advance is at least 1 token a step, drafts at least 0")
 
@@ -90,9 +92,7 @@ class StepModel:
         """
         n, b = np.arange(most_tokens + 1.0), np.arange(most_batch + 1.0)
         power = (
-            np.full(n.shape, self.idle_w)
-            if self.power_w is None
-            else np.interp(n, self.tokens, self.power_w)
+            np.full(n.shape, self.idle_w) if self.power_w is None else np.interp(n, self.tokens, self.power_w)
         )
         launch = np.zeros(b.shape) if self.launch_s is None else line(b, self.batch, self.launch_s)
         return line(n, self.tokens, self.step_s), line(b, self.batch, self.read_s), power, launch
@@ -108,7 +108,9 @@ class StepModel:
             InputError: more tokens gained than verified.
         """
         if not 1.0 <= advance <= 1.0 + drafts:
-            raise InputError(f"speculative decoding: tokens a step must lie in 1 ... {1 + drafts}, not {advance:g}")
+            raise InputError(
+                f"speculative decoding: tokens a step must lie in 1 ... {1 + drafts}, not {advance:g}"
+            )
         return replace(self, advance=round(advance * 1024.0) / 1024.0, drafts=drafts)
 
     @classmethod

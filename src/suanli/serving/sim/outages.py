@@ -16,7 +16,10 @@ from suanli.serving.sim.steps import steps_s, steps_until
 
 
 def control(s: State, t: float) -> None:
-    """Do what is due at time t: starts, failures, repairs, a look of the autoscaler."""
+    """Do what is due at time t: starts, failures, repairs, a look of the autoscaler.
+
+    Takes t [s].
+    """
     for p in range(s.pi.shape[0]):
         if s.pf[p, c.CONTROL_AT] > t:
             continue
@@ -52,14 +55,17 @@ def draw(s: State, p: int) -> float:
 
 
 def scale(s: State, role: int, t: float) -> None:
-    """Aim at TARGET outstanding requests a replica of a pool: start replicas, or let them drain."""
+    """Aim at TARGET outstanding requests a replica of a pool: start replicas, or let them drain.
+
+    Takes t [s].
+    """
     outstanding, up, n = 0, 0, s.pi.shape[0]
     for p in range(n):
         if s.pi[p, c.ROLE] == role:
             outstanding += s.pi[p, c.QUEUED] + s.pi[p, c.RUNNING]
             if s.pi[p, c.UP] == c.ON or s.pi[p, c.UP] == c.STARTING:
                 up += 1
-    wanted = int(math.ceil(outstanding / s.gf[c.TARGET]))
+    wanted = math.ceil(outstanding / s.gf[c.TARGET])
     wanted = min(max(wanted, s.gi[c.MIN_UP]), s.gi[c.MAX_UP])
     for p in range(n):
         if up < wanted and s.pi[p, c.ROLE] == role and s.pi[p, c.UP] == c.DRAINING:
@@ -80,7 +86,10 @@ def scale(s: State, role: int, t: float) -> None:
 
 
 def settle(s: State, p: int, t: float) -> None:
-    """Count the decode steps that were over when replica p failed at time t; the one under way is lost."""
+    """Count the decode steps that were over when replica p failed at time t; the one under way is lost.
+
+    Takes t [s].
+    """
     if s.pi[p, c.KIND] == c.NOTHING:
         return
     start, a, b = s.pf[p, c.TIME], s.pf[p, c.STEP_A], s.pf[p, c.STEP_B]
@@ -100,7 +109,10 @@ def settle(s: State, p: int, t: float) -> None:
 
 
 def fail(s: State, p: int, t: float) -> None:
-    """Replica p fails: steps under way are lost, its requests go elsewhere or are lost, its memory is empty."""
+    """Replica p fails: steps under way are lost, its requests go elsewhere or are lost, its memory is empty.
+
+    Takes t [s].
+    """
     s.pi[p, c.FAILURES] += 1
     if s.pi[p, c.UP] != c.OFF:
         s.pf[p, c.ON_TIME] += t - s.pf[p, c.ON_SINCE]
@@ -110,7 +122,7 @@ def fail(s: State, p: int, t: float) -> None:
         moving = s.ri[r, c.STATUS] == c.TRANSFERRING
         if s.ri[r, c.STATUS] == c.DECODING:
             finish_remove(s, p, r)
-            grown = int(math.floor(gained(s, p, r)))
+            grown = math.floor(gained(s, p, r))
             release(s, p, r)
             s.ri[r, c.EMITTED] += grown
             if grown > 0:
@@ -138,7 +150,10 @@ def fail(s: State, p: int, t: float) -> None:
 
 
 def retry(s: State, r: int, t: float, moving: bool) -> None:
-    """Send a request of a failed replica again, from its start; tokens that the user has are computed again."""
+    """Send a request of a failed replica again, from its start; tokens that the user has are computed again.
+
+    Takes t [s].
+    """
     s.ri[r, c.RETRIES] += 1
     reset(s, r)
     s.ri[r, c.STATUS] = c.PENDING

@@ -18,7 +18,13 @@ Ints = NDArray[np.int64]
 
 STATUS_NAMES = (
     *("pending", "waiting", "prefilling", "decoding", "transferring", "completed"),
-    *("refused: queue full", "timed out", "lost: replica failed", "too long for the KV cache", "no replica up"),
+    *(
+        "refused: queue full",
+        "timed out",
+        "lost: replica failed",
+        "too long for the KV cache",
+        "no replica up",
+    ),
 )
 
 
@@ -124,9 +130,7 @@ class Outcome:
     def tpot_s(self) -> Array:
         """(E2E - TTFT)/(n_out - 1) of the completed requests with more than one token [s]."""
         keep = self.completed & (self.output_tokens > 1)
-        return np.asarray(
-            (self.finished_s - self.first_token_s)[keep] / (self.output_tokens[keep] - 1)
-        )
+        return np.asarray((self.finished_s - self.first_token_s)[keep] / (self.output_tokens[keep] - 1))
 
     def goodput_per_s(self, ttft_s: float | None, tpot_s: float | None) -> float:
         """Completed requests a second that meet the objectives [1/s].
@@ -224,7 +228,8 @@ def _series(s: State, end: float) -> Series:
         busy=mean[:, c.S_BUSY],
         prompt_tokens_per_s=mean[:, c.S_PROMPT],
         output_tokens_per_s=mean[:, c.S_OUTPUT],
-        power_w=mean[:, c.S_ENERGY] + s.pf[:, c.IDLE_W].mean() * np.maximum(s.pf.shape[0] - mean[:, c.S_BUSY], 0.0),
+        power_w=mean[:, c.S_ENERGY]
+        + s.pf[:, c.IDLE_W].mean() * np.maximum(s.pf.shape[0] - mean[:, c.S_BUSY], 0.0),
         running=mean[:, c.S_BATCH],
         kv_share=mean[:, c.S_KV] / s.pf[:, c.CAPACITY].sum(),
         waiting=mean[:, c.S_QUEUE],

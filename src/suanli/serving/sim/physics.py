@@ -63,7 +63,9 @@ class Timed(Protocol):
     def logits_s(self, rows: ArrayLike) -> Array:
         """Time of the head."""
 
-    def decode_attention_s(self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0) -> Array:
+    def decode_attention_s(
+        self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
+    ) -> Array:
         """Time of decode attention."""
 
     def prefill_attention_s(self, sequences: ArrayLike, new: ArrayLike, cached: ArrayLike = 0.0) -> Array:
@@ -107,13 +109,21 @@ def from_roofline(
     kv = (_nominal(far.kv_bytes_per_sequence) - _nominal(near.kv_bytes_per_sequence)) / (_FAR - _NEAR)
     bandwidth = _nominal(chip.bandwidth_bytes_per_s) * _nominal(engine.memory_efficiency)
     each = _GRID / layout.chips
-    efficiency = _between(each, _nominal(engine.decode_compute_efficiency), _nominal(engine.prefill_compute_efficiency))
+    efficiency = _between(
+        each, _nominal(engine.decode_compute_efficiency), _nominal(engine.prefill_compute_efficiency)
+    )
     compute = each * plain_s * _nominal(engine.expert_imbalance) / efficiency
     exposed = each * _exchange_s(model, chip, layout, engine, each)
-    step_s = np.maximum(_weights_s(near, layout, bandwidth), compute) + exposed + _nominal(engine.step_overhead_s)
-    read_s = max(kv * layout.tp / bandwidth, pair_s / _nominal(engine.decode_compute_efficiency)) / layout.chips
+    step_s = (
+        np.maximum(_weights_s(near, layout, bandwidth), compute) + exposed + _nominal(engine.step_overhead_s)
+    )
+    read_s = (
+        max(kv * layout.tp / bandwidth, pair_s / _nominal(engine.decode_compute_efficiency)) / layout.chips
+    )
     tdp = _nominal(chip.tdp_w) * layout.chips
-    busy = activity.idle_share + (1.0 - activity.idle_share) * _between(each, activity.decode, activity.prefill)
+    busy = activity.idle_share + (1.0 - activity.idle_share) * _between(
+        each, activity.decode, activity.prefill
+    )
     steps = StepModel(
         tokens=_GRID,
         step_s=np.maximum.accumulate(step_s),

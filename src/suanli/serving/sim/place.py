@@ -21,7 +21,10 @@ from suanli.serving.sim.state import State
 
 
 def end(s: State, r: int, t: float, status: int) -> None:
-    """End a request, and let the one that follows it arrive."""
+    """End a request, and let the one that follows it arrive.
+
+    Takes t [s].
+    """
     s.ri[r, c.STATUS] = status
     s.rf[r, c.FINISHED] = t
     s.gi[c.OPEN] -= 1
@@ -56,10 +59,10 @@ def preempt(s: State, p: int, r: int) -> None:
         if s.ri[r, c.JOINED] < s.pi[p, c.STEP]:
             s.rf[r, c.LAST] = s.pf[p, c.LAST_DECODE]
         grown = gained(s, p, r)
-        kept = int(math.floor(s.ri[r, c.DONE] + grown))
+        kept = math.floor(s.ri[r, c.DONE] + grown)
         swapped = s.pi[p, c.SWAPS]
         release(s, p, r)
-        s.ri[r, c.EMITTED] += int(math.floor(grown))
+        s.ri[r, c.EMITTED] += math.floor(grown)
         s.ri[r, c.DONE] = kept
     else:
         s.pi[p, c.PARTIAL] = -1
@@ -91,6 +94,8 @@ def admit(s: State, p: int, t: float, free_tokens: int) -> int:
 
     Returns:
         -1: it may not; 0: it was dropped, look again; 1: it decodes in this step; 2: it has a prompt to compute.
+
+    Takes t [s].
     """
     r = wait_first(s, p)
     if r < 0 or s.pi[p, c.RUNNING] >= s.pi[p, c.SEATS] or free_tokens <= 0:
@@ -102,7 +107,7 @@ def admit(s: State, p: int, t: float, free_tokens: int) -> int:
         end(s, r, t, c.TIMED_OUT)
         return 0
     if s.ri[r, c.READY] > 0:
-        return _admit_ready(s, p, r, t, free_tokens)
+        return admit_ready(s, p, r, t, free_tokens)
     found(s, p, r)
     need = blocks_for(s, p, float(s.ri[r, c.TODO]))
     taken = need - s.gi[c.HIT_SHARED] + s.gi[c.HIT_NEED]
@@ -136,8 +141,11 @@ def _schedule(s: State, r: int, t: float) -> None:
         s.rf[r, c.SCHEDULED] = t
 
 
-def _admit_ready(s: State, p: int, r: int, t: float, free_tokens: int) -> int:
-    """Admit a request whose KV lies elsewhere: it decodes in this step already."""
+def admit_ready(s: State, p: int, r: int, t: float, free_tokens: int) -> int:
+    """Admit a request whose KV lies elsewhere: it decodes in this step already.
+
+    Takes t [s].
+    """
     if free_tokens < 1 + s.pi[p, c.DRAFTS]:
         return -1
     now = blocks_for(s, p, float(s.ri[r, c.DONE]))

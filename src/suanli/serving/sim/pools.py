@@ -12,12 +12,14 @@ from suanli.serving.sim.queues import event_push, replica_sift, wait_first, wait
 from suanli.serving.sim.state import State
 from suanli.serving.sim.steps import shorten
 
-
 _NOT_DRAWN = 1e15  # larger than any count: other replicas serve only what the two drawn cannot hold
 
 
 def arrive(s: State, r: int, t: float) -> None:
-    """A request enters the system, or comes back after a failure."""
+    """A request enters the system, or comes back after a failure.
+
+    Takes t [s].
+    """
     if s.ri[r, c.TICKET] < 0:
         s.ri[r, c.TICKET] = s.gi[c.TICKETS]
         s.gi[c.TICKETS] += 1
@@ -26,7 +28,10 @@ def arrive(s: State, r: int, t: float) -> None:
 
 
 def dispatch(s: State, r: int, t: float, role: int) -> None:
-    """Send a request to a replica of a pool, or end it with a reason."""
+    """Send a request to a replica of a pool, or end it with a reason.
+
+    Takes t [s].
+    """
     p = choose(s, r, role)
     if p == -2:
         end(s, r, t, c.TOO_LONG)
@@ -44,7 +49,10 @@ def dispatch(s: State, r: int, t: float, role: int) -> None:
 
 
 def enqueue(s: State, p: int, r: int, t: float) -> None:
-    """Put a request on a replica's waiting list; an idle replica starts, a run of decode steps is cut short."""
+    """Put a request on a replica's waiting list; an idle replica starts, a run of decode steps is cut short.
+
+    Takes t [s].
+    """
     s.ri[r, c.REPLICA] = p
     s.ri[r, c.STATUS] = c.WAITING
     s.pi[p, c.AHEAD] += s.ri[r, c.TODO]
@@ -53,9 +61,7 @@ def enqueue(s: State, p: int, r: int, t: float) -> None:
         if s.pf[p, c.EVENT] > t:
             s.pf[p, c.EVENT] = t
             replica_sift(s, p)
-    elif (
-        s.pi[p, c.RUNNING] < s.pi[p, c.SEATS] and s.pi[p, c.POLICY] != c.STATIC and wait_first(s, p) == r
-    ):
+    elif s.pi[p, c.RUNNING] < s.pi[p, c.SEATS] and s.pi[p, c.POLICY] != c.STATIC and wait_first(s, p) == r:
         shorten(s, p, t)
 
 
@@ -86,7 +92,7 @@ def choose(s: State, r: int, role: int) -> int:
         if router == c.PREFIX_AWARE and role != c.ANSWERS:
             found(s, p, r)
             cost = float(s.pi[p, c.AHEAD] - min(s.gi[c.HITS] * s.gi[c.BLOCK_TOKENS], s.ri[r, c.IN]))
-        elif router == c.POWER_OF_TWO and p != first and p != second:
+        elif router == c.POWER_OF_TWO and p not in (first, second):
             cost += _NOT_DRAWN
         if cost < best_cost or (cost == best_cost and busy < best_tie):
             best, best_cost, best_tie = p, cost, busy
@@ -117,7 +123,10 @@ def _two(s: State, role: int, n: int) -> tuple[int, int]:
 
 
 def send(s: State, p: int, r: int, t: float) -> None:
-    """Put the KV of a computed prompt on the link between the pools; the link serves one after the other."""
+    """Put the KV of a computed prompt on the link between the pools; the link serves one after the other.
+
+    Takes t [s].
+    """
     start = max(t, s.gf[c.LINK_FREE])
     move = s.ri[r, c.DONE] * s.pf[p, c.MOVE_S]
     s.gf[c.LINK_FREE] = start + move
@@ -127,7 +136,10 @@ def send(s: State, p: int, r: int, t: float) -> None:
 
 
 def happen(s: State, r: int, t: float) -> None:
-    """An entry of the event heap is due: an arrival, or a transfer that is over."""
+    """An entry of the event heap is due: an arrival, or a transfer that is over.
+
+    Takes t [s].
+    """
     if s.ri[r, c.STATUS] == c.LOST:
         end(s, r, t, c.LOST)
         return
@@ -152,7 +164,10 @@ def _wake(s: State, p: int, t: float) -> None:
 
 
 def stop_if_empty(s: State, p: int, t: float) -> None:
-    """Switch a draining replica off once nothing is left on it."""
+    """Switch a draining replica off once nothing is left on it.
+
+    Takes t [s].
+    """
     if s.pi[p, c.UP] == c.DRAINING and s.pi[p, c.RUNNING] == 0 and s.pi[p, c.QUEUED] == 0:
         s.pi[p, c.UP] = c.OFF
         s.pf[p, c.ON_TIME] += t - s.pf[p, c.ON_SINCE]

@@ -55,7 +55,10 @@ def block_size(s: State, p: int, r: int, i: int) -> int:
 
 
 def take(s: State, p: int, r: int, t: float) -> int:
-    """Refer to the blocks that `found` counted, read those of lower tiers; return the tokens that need no computing."""
+    """Refer to the blocks that `found` counted, read those of lower tiers; return the tokens that need no computing.
+
+    Takes t [s].
+    """
     hits = s.gi[c.HITS]
     s.ri[r, c.REFS] = hits
     s.ri[r, c.SHARED] = s.gi[c.HIT_SHARED]
@@ -83,7 +86,10 @@ def take(s: State, p: int, r: int, t: float) -> int:
 
 
 def read(s: State, p: int, tier: int, block: int, size: int, t: float) -> None:
-    """Read a block from a lower tier: its channel serves one block after the other."""
+    """Read a block from a lower tier: its channel serves one block after the other.
+
+    Takes t [s].
+    """
     cache = cache_of(s, p, tier)
     node = find(s, block, cache)
     start = max(t, s.tf[s.gi[c.TIERS] + cache, c.C_FREE_AT])

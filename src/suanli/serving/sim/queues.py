@@ -170,7 +170,10 @@ def replica_sift(s: State, p: int) -> None:
 
 
 def event_push(s: State, t: float, r: int) -> None:
-    """Add request r to the event heap at time t; ties go to the lower request."""
+    """Add request r to the event heap at time t; ties go to the lower request.
+
+    Takes t [s].
+    """
     i = s.gi[c.EVENTS]
     s.gi[c.EVENTS] = i + 1
     while i > 0:
@@ -197,7 +200,11 @@ def event_pop(s: State) -> int:
             break
         other = child + 1
         if other < n and (
-            s.rf[other, c.ENTRY_AT] < s.rf[child, c.ENTRY_AT] or (s.rf[other, c.ENTRY_AT] == s.rf[child, c.ENTRY_AT] and s.ri[other, c.ENTRY] < s.ri[child, c.ENTRY])
+            s.rf[other, c.ENTRY_AT] < s.rf[child, c.ENTRY_AT]
+            or (
+                s.rf[other, c.ENTRY_AT] == s.rf[child, c.ENTRY_AT]
+                and s.ri[other, c.ENTRY] < s.ri[child, c.ENTRY]
+            )
         ):
             child = other
         if t < s.rf[child, c.ENTRY_AT] or (t == s.rf[child, c.ENTRY_AT] and r < s.ri[child, c.ENTRY]):

@@ -13,7 +13,10 @@ ITL_RATIO_LOG = 0.01  # each bin is e**0.01 - 1, about 1 %, wide
 
 
 def note(s: State, p: int, t: float) -> None:
-    """Book the steps under way on replica p, which end at time t: energy, busy time, series, log."""
+    """Book the steps under way on replica p, which end at time t: energy, busy time, series, log.
+
+    Takes t [s].
+    """
     start = s.pf[p, c.TIME]
     tokens, batch, steps = s.pi[p, c.TOKENS], s.pi[p, c.BATCH], s.pi[p, c.COUNT]
     power = s.tables[4 * s.pi[p, c.DEPLOYMENT] + 2, tokens]
@@ -43,7 +46,10 @@ def note(s: State, p: int, t: float) -> None:
 
 
 def series(s: State, p: int, start: float, t: float, power: float, prompts: float, out: float) -> None:
-    """Spread an interval of replica p over the bins of the time series; when time runs out of bins, pairs merge."""
+    """Spread an interval of replica p over the bins of the time series; when time runs out of bins, pairs merge.
+
+    Takes start [s], t [s], power [W], prompts [token], out [token].
+    """
     n = c.BINS
     while t > s.gf[c.BIN_S] * n:
         for i in range(n):
@@ -86,14 +92,21 @@ def gap_once(s: State, gap_s: float) -> None:
 
 
 def gap(s: State, p: int, t: float) -> None:
-    """Count the gaps of the decode steps that end at time t: joiners since their own last token, the rest together."""
+    """Count the gaps of the decode steps that end at time t: joiners since their own last token, the rest together.
+
+    Takes t [s].
+    """
     a, b, steps = s.pf[p, c.STEP_A], s.pf[p, c.STEP_B], s.pi[p, c.COUNT]
     start, batch = s.pf[p, c.TIME], s.pi[p, c.BATCH]
     first_end = t if steps == 1 else start + a
     others = batch
     for i in range(s.pi[p, c.JOINERS]):
         r = s.pi[p, s.gi[c.JOIN_AT] + i]
-        if s.ri[r, c.STATUS] == c.DECODING and s.ri[r, c.REPLICA] == p and s.ri[r, c.JOINED] == s.pi[p, c.STEP]:
+        if (
+            s.ri[r, c.STATUS] == c.DECODING
+            and s.ri[r, c.REPLICA] == p
+            and s.ri[r, c.JOINED] == s.pi[p, c.STEP]
+        ):
             gap_once(s, first_end - s.rf[r, c.LAST])
             others -= 1
     if others > 0:
@@ -107,7 +120,7 @@ def gap(s: State, p: int, t: float) -> None:
         upto = steps
         if bin_of(a + b * (steps - 1)) != i:
             edge = ITL_FLOOR_S * math.exp(ITL_RATIO_LOG * i)
-            upto = min(max(int(math.ceil((edge - a) / b)), done + 1), steps)
+            upto = min(max(math.ceil((edge - a) / b), done + 1), steps)
         s.rec[i, c.ITL] += batch * (upto - done)
         done = upto
     if steps > 1:

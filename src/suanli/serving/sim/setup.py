@@ -23,7 +23,12 @@ _FAILURES_DRAWN = 512
 
 
 def build(
-    trace: Trace, cluster: Cluster, seed: int, kv_bytes_per_token: float, window_s: tuple[float, float], log: int
+    trace: Trace,
+    cluster: Cluster,
+    seed: int,
+    kv_bytes_per_token: float,
+    window_s: tuple[float, float],
+    log: int,
 ) -> tuple[State, Ints]:
     """Return the state before the first event, and the request that stands in each row.
 
@@ -97,7 +102,9 @@ def _request_ints(trace: Trace, order: Ints, place: Ints) -> tuple[Ints, int]:
         values, found = np.unique(trace.priority, return_inverse=True)
         classes = values.size
         if classes > _MOST_CLASSES:
-            raise InputError(f"{trace.name}: {classes} different priorities; at most {_MOST_CLASSES} are told apart")
+            raise InputError(
+                f"{trace.name}: {classes} different priorities; at most {_MOST_CLASSES} are told apart"
+            )
         ri[:, c.CLASS] = found[order]
     if trace.follows.size:
         after = np.flatnonzero(trace.follows >= 0)
@@ -204,7 +211,8 @@ def _tiers(
         tf[k, c.T_SHARED], tf[k, c.T_FIRST] = float(tier.shared), caches
         caches += 1 if tier.shared else len(kinds)
     held = 2.0 * pf[:, c.CAPACITY].sum() + sum(
-        tf[k, c.T_CAPACITY] * (1 if tier.shared else len(kinds)) for k, tier in enumerate(cluster.tiers, start=1)
+        tf[k, c.T_CAPACITY] * (1 if tier.shared else len(kinds))
+        for k, tier in enumerate(cluster.tiers, start=1)
     )
     most = trace.block_ids.size * (1 + len(cluster.tiers)) + caches
     return np.vstack([tf, np.zeros((caches, c.TIER_FLOATS))]), caches, int(min(held + caches, most))

@@ -80,7 +80,8 @@ def _drive(state: State, compiled: bool, progress: Progress | None) -> bool:
 
 
 def is_lean(state: State) -> bool:
-    """Whether the state needs neither prefix caches nor pools nor control events."""
+    """Whether the state is of one replica that needs neither prefix cache nor swapping nor control events."""
     from suanli.serving.sim import columns as c
 
-    return bool(state.gi[c.TIERS] == 0 and state.gi[c.SPLIT] == 0 and state.gf[c.CONTROL] == math.inf)
+    alone = state.pi.shape[0] == 1 and state.pi[0, c.SWAPS] == 0
+    return bool(alone and state.gi[c.TIERS] == 0 and state.gf[c.CONTROL] == math.inf)

@@ -22,8 +22,8 @@ class State(NamedTuple):
         gf: the whole, floats.
         gi: the whole, integers.
         tables: four rows a deployment, by whole numbers: time of a step of n tokens without attention to earlier
-            tokens [s], decode attention time per KV token at batch b [s], power of a step of n tokens [W], decode attention time at
-            batch b without any KV [s].
+            tokens [s], decode attention time per KV token at batch b [s], power of a step of n tokens [W], decode
+            attention time at batch b without any KV [s].
         ids: prefix blocks of all requests.
         cn: nodes, hash table and lists of the prefix caches.
         tf: tiers, and behind them caches.

@@ -32,6 +32,8 @@ def plan(s: State, p: int, t: float) -> None:
 
     Continuous batching (as vLLM v1): running decodes first, then prompts within the token budget. Prefill-first:
     prompts alone as long as there are any. Static: a batch is filled, then decoded until all of it is done.
+
+    Takes t [s].
     """
     s.pi[p, c.CHUNKS] = 0
     s.pi[p, c.TOKENS] = 0
@@ -68,7 +70,10 @@ def make_room(s: State, p: int) -> bool:
 
 
 def fill(s: State, p: int, t: float, budget: int, may_admit: bool) -> None:
-    """Put prompt chunks into the step: the one under way first, then waiting requests in order."""
+    """Put prompt chunks into the step: the one under way first, then waiting requests in order.
+
+    Takes t [s].
+    """
     mixed = s.pi[p, c.POLICY] == c.CONTINUOUS
     left = budget
     r = s.pi[p, c.PARTIAL]
@@ -152,7 +157,10 @@ def _set_step(s: State, p: int, t: float, lost: bool) -> None:
 
 
 def commit(s: State, p: int, t: float) -> None:
-    """Apply the steps under way, which end at time t."""
+    """Apply the steps under way, which end at time t.
+
+    Takes t [s].
+    """
     kind, steps, batch = s.pi[p, c.KIND], s.pi[p, c.COUNT], s.pi[p, c.BATCH]
     note(s, p, t)
     s.gi[c.STEPS] += steps
@@ -181,7 +189,10 @@ def commit(s: State, p: int, t: float) -> None:
 
 
 def finish_decodes(s: State, p: int, t: float) -> None:
-    """End the requests whose last token came with the step that ends now."""
+    """End the requests whose last token came with the step that ends now.
+
+    Takes t [s].
+    """
     step = s.pi[p, c.STEP]
     while s.pi[p, c.BATCH] > 0:
         r = s.pi[p, c.FINISHERS]
@@ -198,7 +209,10 @@ def finish_decodes(s: State, p: int, t: float) -> None:
 
 
 def first_token(s: State, p: int, r: int, t: float) -> None:
-    """The prompt of request r is computed: it emits a token, and ends, moves to another pool or decodes on."""
+    """The prompt of request r is computed: it emits a token, and ends, moves to another pool or decodes on.
+
+    Takes t [s].
+    """
     if s.ri[r, c.EMITTED] == 0:
         s.rf[r, c.FIRST] = t
     else:

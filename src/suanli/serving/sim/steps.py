@@ -47,7 +47,10 @@ def steps_until(first_s: float, more_s: float, wait_s: float, most: int) -> int:
 
 
 def shorten(s: State, p: int, t: float) -> None:
-    """Let replica p stop its run of decode steps at the first step that ends at or after time t."""
+    """Let replica p stop its run of decode steps at the first step that ends at or after time t.
+
+    Takes t [s].
+    """
     if s.pi[p, c.KIND] != c.DECODE or s.pi[p, c.COUNT] <= 1 or t >= s.pf[p, c.EVENT]:
         return
     start = s.pf[p, c.TIME]

@@ -76,18 +76,25 @@ class PowerModel:
             )
         return self._chips[chip.id]
 
-    def chips_w(self, chip: Accelerator, activity: Activity, n_chips: int) -> Interval:
+    def chips_w(
+        self, chip: Accelerator, activity: Activity, n_chips: int, limit_w: float | None = None
+    ) -> Interval:
         """Return the mean power of all accelerators together, with its 90 % band [W].
 
         Args:
             chip: the accelerator.
             activity: shares of its peaks.
             n_chips: how many [1].
+            limit_w: power limit of each; None: TDP [W].
+
+        Raises:
+            InputError: the limit is not above idle power.
         """
         known = self.chip(chip)
-        value = float(accelerator_power_w(activity, known.law))
+        top_w = known.tdp_w if limit_w is None else min(known.tdp_w, limit_w)
+        value = float(accelerator_power_w(activity, known.law, limit_w))
         low = max(value / (1.0 + known.error), known.idle_w)
-        high = min(value * (1.0 + known.error), known.tdp_w)
+        high = min(value * (1.0 + known.error), top_w)
         return Interval(n_chips * value, n_chips * min(low, value), n_chips * max(high, value))
 
     def wall_w(self, chip: Accelerator, chips_w: Interval, n_chips: int) -> Interval:

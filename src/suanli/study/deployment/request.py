@@ -36,6 +36,7 @@ class Request:
         osl: output length [token].
         concurrency: requests in flight at the whole deployment [1].
         options: further conditions by name, as `serving.Point.options` takes them.
+        power_limit_w: power limit set on each accelerator; None: its TDP [W].
     """
 
     model: str
@@ -53,6 +54,7 @@ class Request:
     osl: float = 1024.0
     concurrency: float = 1.0
     options: Mapping[str, float] = field(default_factory=dict)
+    power_limit_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,6 @@ class Answer:
         basis: "calibrated", "family" or "datasheet"; "" where there is no answer.
         unknown: {name of QUANTITIES: why it is absent} for an answer that is ok.
         estimate: the estimate itself, with layout, batch, memory and operator times; None where there is none.
-        power_wall_w: power at the AC input of the servers [W].
         internal: whether a defect of ours is the reason.
     """
 
@@ -85,5 +86,4 @@ class Answer:
     basis: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict)
     estimate: Any = None
-    power_wall_w: Interval | None = None
     internal: bool = False

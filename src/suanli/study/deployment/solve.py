@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from suanli.catalog import Catalog, schema
+from suanli.catalog.calibration import read_tables
 from suanli.catalog.schema import stem
-from suanli.errors import InfeasibleError, NoDataError, SuanliError
+from suanli.errors import InfeasibleError, InputError, NoDataError, SuanliError
 from suanli.hardware.power import Activity
 from suanli.llm import Model, from_config
 from suanli.serving.accelerator import Accelerator, accelerator
@@ -16,6 +17,9 @@ from suanli.study.deployment.power import PowerModel
 from suanli.study.deployment.rent import HourlyCost, hourly_cost
 from suanli.study.deployment.request import Answer, Interval, Request
 from suanli.study.validate.names import chip_named, framework_named, model_named, weights_named
+
+if TYPE_CHECKING:
+    from suanli.serving import Coefficients, Estimate, Point
 
 _SPEEDS = ("ttft_s", "tpot_s", "itl_s", "output_tokens_per_s", "input_tokens_per_s")
 
@@ -28,7 +32,7 @@ class Deployments:
         tables: calibration rows; the catalogue's by default.
     """
 
-    def __init__(self, catalog: Catalog | None = None, tables: Any = None) -> None:
+    def __init__(self, catalog: Catalog | None = None, tables: Coefficients | None = None) -> None:
         self.catalog = catalog or Catalog()
         self._tables = tables
         self._models: dict[str, tuple[Model, str | None, str]] = {}
@@ -37,10 +41,10 @@ class Deployments:
         self._power: PowerModel | None = None
 
     @property
-    def tables(self) -> Any:
+    def tables(self) -> Coefficients:
         """Calibration rows of operators and frameworks, read at the first use."""
         if self._tables is None:
-            from suanli.serving.kernels import Coefficients
+            from suanli.serving import Coefficients
 
             self._tables = read_tables(Coefficients)
         return self._tables
@@ -79,7 +83,7 @@ class Deployments:
             self._costs[chip] = hourly_cost(self.catalog, chip)
         return self._costs[chip]
 
-    def point(self, request: Request) -> Any:
+    def point(self, request: Request) -> Point:
         """Return the request as a `serving.Point`.
 
         Raises:
@@ -114,64 +118,114 @@ class Deployments:
 
     def answer(self, request: Request) -> Answer:
         """Answer a request. Never raises: a question that cannot be answered has a status and a reason."""
+        return self.answers((request,))[0]
+
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer many requests, in their order; those of one layout share its step table. Never raises."""
+        from suanli.serving import estimates
+
+        found: dict[int, Answer] = {}
+        points: dict[int, Point] = {}
+        for at, request in enumerate(requests):
+            try:
+                points[at] = self.point(request)
+            except InfeasibleError as error:
+                found[at] = Answer("infeasible", _line(error))
+            except SuanliError as error:
+                found[at] = Answer("unsupported", _line(error))
+        try:
+            solved = estimates(list(points.values()), self.tables)
+            for (at, point), estimate in zip(points.items(), solved, strict=True):
+                found[at] = self._complete(point, estimate, requests[at].power_limit_w)
+        except SuanliError as error:
+            found.update({at: Answer("unsupported", _line(error)) for at in points})
+        except Exception as error:
+            found.update(self._one_by_one(requests, points, error))
+        return [found[at] for at in range(len(requests))]
+
+    def _one_by_one(
+        self, requests: Sequence[Request], points: Mapping[int, Point], error: Exception
+    ) -> dict[int, Answer]:
+        """A defect of ours must not stop a batch: find the row that has it and report it as such."""
         from suanli.serving import estimate
 
-        try:
-            point = self.point(request)
-            found = estimate(point, self.tables)
-            if found.status != "ok":
-                return Answer(found.status, found.reason, estimate=found)
-            return self._complete(point, found)
-        except InfeasibleError as error:
-            return Answer("infeasible", _line(error))
-        except SuanliError as error:
-            return Answer("unsupported", _line(error))
-        except Exception as error:  # one row of a batch must not stop the others; it is reported as ours
-            return Answer("unsupported", f"internal error ({type(error).__name__}: {error})", internal=True)
+        if len(points) == 1:
+            reason = f"internal error ({type(error).__name__}: {error})"
+            return dict.fromkeys(points, Answer("unsupported", reason, internal=True))
+        found = {}
+        for at, point in points.items():
+            try:
+                solved = estimate(point, self.tables)
+                found[at] = self._complete(point, solved, requests[at].power_limit_w)
+            except Exception as one:
+                found.update(self._one_by_one(requests, {at: point}, one))
+        return found
 
-    def _complete(self, point: Any, found: Any) -> Answer:
+    def _complete(self, point: Point, found: Estimate, limit_w: float | None) -> Answer:
+        if found.status != "ok":
+            return Answer(found.status, found.reason, estimate=found)
         quantities = {
             name: Interval(float(band.value), float(band.low), float(band.high))
             for name in _SPEEDS
             if (band := getattr(found, name)) is not None
         }
-        answer = Answer("ok", quantities=quantities, basis=found.basis, estimate=found)
-        return self._with_money(self._with_power(answer, point, found), point)
+        unknown: dict[str, str] = {}
+        self._add_power(quantities, unknown, point, found, limit_w)
+        self._add_money(quantities, unknown, point)
+        return Answer("ok", quantities=quantities, basis=found.basis, unknown=unknown, estimate=found)
 
-    def _with_power(self, answer: Answer, point: Any, found: Any) -> Answer:
+    @property
+    def power(self) -> PowerModel:
+        """Power laws of chips and servers."""
         if self._power is None:
             self._power = PowerModel(self.catalog)
-        shares = found.utilisation
-        try:
-            activity = Activity(*(min(max(float(getattr(shares, name)), 0.0), 1.0) for name in _SHARES))
-            power = self._power.chips_w(point.chip, activity, point.n_chips)
-            wall = self._power.wall_w(point.chip, power, point.n_chips)
-        except NoDataError as error:
-            return replace(answer, unknown={**answer.unknown, "power_w": _line(error)})
-        return replace(answer, quantities={**answer.quantities, "power_w": power}, power_wall_w=wall)
+        return self._power
 
-    def _with_money(self, answer: Answer, point: Any) -> Answer:
-        rate, cost = answer.quantities.get("output_tokens_per_s"), self.cost(point.chip.id)
-        if rate is None or point.phase == "prefill":
-            return answer
+    def wall_w(self, request: Request, answer: Answer) -> Interval | None:
+        """Return the power at the AC input of the servers that hold an answered deployment, None where unknown [W]."""
+        chips_w = answer.quantities.get("power_w")
+        if chips_w is None:
+            return None
+        return self.power.wall_w(self.chip(request.chip), chips_w, _chips(answer.estimate))
+
+    def _add_power(
+        self,
+        quantities: dict[str, Interval],
+        unknown: dict[str, str],
+        point: Point,
+        found: Estimate,
+        limit_w: float | None,
+    ) -> None:
+        if found.utilisation is None:
+            return
+        try:
+            activity = Activity(
+                *(min(max(float(getattr(found.utilisation, name)), 0.0), 1.0) for name in _SHARES)
+            )
+            quantities["power_w"] = self.power.chips_w(point.chip, activity, _chips(found), limit_w)
+        except (NoDataError, InputError) as error:
+            unknown["power_w"] = _line(error)
+
+    def _add_money(self, quantities: dict[str, Interval], unknown: dict[str, str], point: Point) -> None:
+        rate, cost = quantities.get("output_tokens_per_s"), self.cost(point.chip.id)
+        if rate is None:
+            return
         if cost is None:
-            why = f"{point.chip.id}: neither a rent nor a price on record"
-            return replace(answer, unknown={**answer.unknown, "usd_per_mtok_output": why})
-        per_mtok = {
-            end: getattr(cost.usd_per_s, end) * point.n_chips / getattr(rate, against) * 1e6
-            for end, against in (("value", "value"), ("low", "high"), ("high", "low"))
-        }
-        return replace(answer, quantities={**answer.quantities, "usd_per_mtok_output": Interval(**per_mtok)})
+            unknown["usd_per_mtok_output"] = f"{point.chip.id}: neither a rent nor a price on record"
+            return
+        chips, rent = 1e6 * point.n_chips, cost.usd_per_s
+        quantities["usd_per_mtok_output"] = Interval(
+            rent.value * chips / rate.value, rent.low * chips / rate.high, rent.high * chips / rate.low
+        )
+
+
+def _chips(found: Estimate) -> int:
+    """Chips of the deployment that hold a replica [1]."""
+    placement = found.placement
+    return placement.chips * placement.replicas if placement is not None else 1
 
 
 _SHARES = ("compute", "memory", "link", "busy")
-
-
-def read_tables(kind: Any) -> Any:
-    """Read the calibration rows of the package."""
-    from suanli.catalog.calibration import read_tables as read
-
-    return read(kind)
 
 
 def _line(error: Exception) -> str:

@@ -218,8 +218,9 @@ def disaggregated(
 
 
 def _calmest(points: Points, pool: _Pool, replicas: Index, per_s: Array) -> tuple[Index, Array]:
-    """The lightest load of the prefill pool that keeps up, for it has the shortest TTFT."""
-    rates = np.maximum.accumulate(points.requests_per_s)
-    enough = np.searchsorted(rates, per_s / replicas * (1.0 - 1e-9))
-    load = np.minimum(enough, pool.load)
+    """The load of the prefill pool that keeps up with the shortest TTFT."""
+    enough = points.requests_per_s >= (per_s / replicas * (1.0 - 1e-9))[:, None]
+    first = np.where(enough, points.ttft_s, np.inf)
+    first[:, pool.load] = np.minimum(first[:, pool.load], points.ttft_s[pool.load])
+    load = np.argmin(first, axis=1)
     return load, points.ttft_s[load]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from suanli.study.recommend.candidates import Candidates
-from suanli.study.recommend.evaluate import Evaluator, Points
+from suanli.study.recommend.evaluate import Points
 from suanli.study.recommend.search import Objectives, Search
 
 # How far a constraint is loosened to see what it is worth.
@@ -42,7 +42,7 @@ def stops(searched: Search, found: Candidates, at: int, objectives: Objectives) 
     """
     points, load = searched.layout(found, at), int(found.load[at])
     if load + 1 >= points.requests.size:
-        return _room(searched.fields[int(found.field[at])].evaluator, points)
+        return _room(points)
     if objectives.tpot_s is not None and points.tpot_s[load + 1] > objectives.tpot_s:
         return "TPOT"
     if found.pool[at] < 0 and objectives.ttft_s is not None and points.ttft_s[load + 1] > objectives.ttft_s:
@@ -50,9 +50,8 @@ def stops(searched: Search, found: Candidates, at: int, objectives: Objectives) 
     return ""
 
 
-def _room(evaluator: Evaluator, points: Points) -> str:
-    by_memory = evaluator.memory(points.placement).sequences * points.placement.dp
-    return "memory" if by_memory <= points.capacity * (1.0 + 1e-9) else "framework"
+def _room(points: Points) -> str:
+    return "memory" if points.by_memory else "framework"
 
 
 def constraints(searched: Search, found: Candidates, best: int) -> list[Binding]:
@@ -91,7 +90,7 @@ def _memory(searched: Search, found: Candidates, best: int, points: Points, load
     """A quarter more memory a chip, for the layout of the best deployment."""
     field = searched.fields[int(found.field[best])]
     evaluator, split = field.evaluator, found.pool[best] >= 0
-    name, used = _room(evaluator, points), float(points.requests[load]) / points.capacity
+    name, used = _room(points), float(points.requests[load]) / points.capacity
     if load + 1 < points.requests.size:
         return Binding("memory", used, 0.0, stops(searched, found, best, searched.objectives))
     larger = evaluator.with_memory(LOOSER)

@@ -1,4 +1,4 @@
-"""Speed of one layout at many loads in one call: the search's view of the serving model."""
+"""Speed of one layout at many loads in one call: the same laws as `serving.estimate`, on arrays of loads."""
 
 from __future__ import annotations
 
@@ -7,44 +7,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import SuanliError
-from suanli.llm import Model
-from suanli.serving.accelerator import Accelerator
-from suanli.serving.closed_loop import Load, closed_loop, prompt_cost
-from suanli.serving.deployment import MemoryParts, memory_parts, sequence_bytes
-from suanli.serving.framework import Serving, model_kind, split_framework
+from suanli.errors import InputError, NoDataError
+from suanli.serving.closed_loop import closed_loop, decode_step_s
+from suanli.serving.deployment import MemoryParts, sequence_bytes
+from suanli.serving.engine import Engine, check, engine
+from suanli.serving.estimate import load_of
 from suanli.serving.kernels import Coefficients
+from suanli.serving.latency import ttft_s
 from suanli.serving.layout import Placement
-from suanli.serving.precision import Precision, choose_precision
-from suanli.serving.steptime import StepTable, step_table
+from suanli.serving.point import Point
+from suanli.serving.pools import prefill_pool
 from suanli.study.recommend.layouts import loads
 
 Array = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What is served, on what, and how.
-
-    Attributes:
-        model: the model.
-        chip: the accelerator.
-        isl: prompt length [token].
-        osl: output length [token].
-        prefix_share: share of the prompt in the prefix cache [1].
-        framework: as `serving.Point` takes it.
-        weights_dtype: as `serving.Point` takes it.
-        kv_dtype: cache format; None for the framework's choice.
-    """
-
-    model: Model
-    chip: Accelerator
-    isl: float
-    osl: float
-    prefix_share: float = 0.0
-    framework: str = "*"
-    weights_dtype: str = "native"
-    kv_dtype: str | None = None
+# Prompts that a prefill replica computes together, a group each, and how far it may be loaded: queues need slack.
+_PROMPTS = (1, 2, 4, 8)
+_USES = np.array([0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,115 +32,149 @@ class Points:
 
     Attributes:
         placement: the layout.
-        requests: requests in flight [1].
+        requests: requests in flight; of a prefill pool, prompts that are computed together [1].
+        use: share of the time that a prefill replica is busy; 1 elsewhere [1].
         ttft_s: mean time to the first token; 0 for decode alone, whose first token comes from elsewhere [s].
         tpot_s: time per output token; 0 for prefill alone [s].
         requests_per_s: requests finished [1/s].
         capacity: requests that fit [1].
+        by_memory: whether memory sets the capacity, not the framework's limit of running requests.
     """
 
     placement: Placement
     requests: Array
+    use: Array
     ttft_s: Array
     tpot_s: Array
     requests_per_s: Array
     capacity: float
+    by_memory: bool
 
 
 class Evaluator:
-    """Evaluates layouts of one workload; step tables are kept by sharding, which pipeline stages do not change."""
+    """Evaluates layouts for one question on one chip.
 
-    def __init__(self, work: Workload, tables: Coefficients) -> None:
-        """Choose formats and constants.
+    Args:
+        point: the question; its layout and concurrency are left open.
+        tables: calibration rows, which also keep the step tables.
+    """
+
+    def __init__(self, point: Point, tables: Coefficients) -> None:
+        """Check the question.
+
+        Raises:
+            InputError: a number of the question makes no sense.
+            UnknownIdError: an option that does not exist.
+        """
+        check(point)
+        self.point = point
+        self.tables = tables
+        self._single: Engine | None = None
+
+    def with_memory(self, times: float) -> Evaluator:
+        """Return an evaluator of the same chip with more or less memory."""
+        chip = replace(self.point.chip, memory_bytes=self.point.chip.memory_bytes * times)
+        return Evaluator(replace(self.point, chip=chip), self.tables)
+
+    def engine(self, placement: Placement, phase: str = "mixed") -> Engine | None:
+        """Make one replica of a layout ready; None where the calibration cannot time it.
 
         Raises:
             InfeasibleError: the chip cannot compute in the format that was asked for.
         """
-        self.work = work
-        self.precision: Precision = choose_precision(work.model, work.chip, work.weights_dtype, work.kv_dtype)
-        self.framework, version = split_framework(work.framework)
-        self.serving: Serving = tables.frameworks.serving(self.framework, version, model_kind(work.model)).values
-        self._tables = tables
-        self._steps: dict[tuple[int, int, int, bool], StepTable | None] = {}
-
-    def with_memory(self, times: float) -> Evaluator:
-        """Return an evaluator of the same chip with more or less memory."""
-        chip = replace(self.work.chip, memory_bytes=self.work.chip.memory_bytes * times)
-        return Evaluator(replace(self.work, chip=chip), self._tables)
-
-    def memory(self, placement: Placement) -> MemoryParts:
-        """Share out the memory of a chip of a layout."""
-        work = self.work
-        return memory_parts(
-            work.model,
-            work.chip,
-            placement,
-            self.precision,
-            work.isl + work.osl,
-            self.serving.chunk_tokens or work.isl,
-            self.serving.memory_share,
+        groups = placement.dp if self.point.model.experts_per_layer else None
+        asked = replace(
+            self.point,
+            n_chips=placement.chips,
+            tp=placement.tp,
+            pp=placement.pp,
+            dp=groups,
+            ep=placement.ep,
+            phase=phase,
         )
-
-    def capacity(self, placement: Placement) -> float:
-        """Requests that a replica can run at a time, by memory and by the framework's limit [1]."""
-        return min(self.memory(placement).sequences, self.serving.max_sequences) * placement.dp
-
-    def table(self, placement: Placement, prefill: bool = False) -> StepTable | None:
-        """Return the step times of a layout; None where the calibration cannot time it."""
-        key = (placement.tp, placement.dp, placement.ep, prefill)
-        if key not in self._steps:
-            self._steps[key] = self._build(placement, prefill)
-        found = self._steps[key]
-        return None if found is None else replace(found, placement=placement)
-
-    def _build(self, placement: Placement, prefill: bool) -> StepTable | None:
-        work = self.work
         try:
-            return step_table(
-                work.model, placement, work.chip, self.precision, self._tables, self.framework, prefill=prefill
-            )
-        except SuanliError:
+            return engine(asked, self.tables)
+        except (InputError, NoDataError):
             return None
+
+    def memory(self, placement: Placement, phase: str = "mixed", clients: float = 1.0) -> MemoryParts | None:
+        """Share out the memory of a chip, as `estimate` does for a phase; None where nothing can be timed."""
+        if self._single is None:
+            self._single = self.engine(Placement())
+        if self._single is None:
+            return None
+        point = self.point
+        mean = 0.5 * (1.0 + point.options.get("length_low_share", 1.0)) if phase == "mixed" else 1.0
+        output = 1.0 if phase == "prefill" else point.osl * mean
+        # Formats and constants do not depend on the layout, and no step time is needed here.
+        return replace(self._single, placement=placement).memory(point.isl * mean, output, clients)
+
+    def capacity(self, placement: Placement, phase: str = "mixed") -> tuple[float, bool]:
+        """Requests that a replica can run at a time, and whether memory sets that number, not the framework.
+
+        More sequences leave less room, for their activations: memory is shared out again for what fits alone.
+        """
+        alone = self.memory(placement, phase)
+        if alone is None or self._single is None or alone.sequences < 1.0:
+            return 0.0, True
+        again = self.memory(placement, phase, alone.sequences * placement.dp)
+        by_memory = again.sequences * placement.dp if again is not None else 0.0
+        by_framework = float(self._single.serving.values.max_sequences) * placement.dp
+        return min(by_memory, by_framework), by_memory <= by_framework
 
     def aggregated(self, placement: Placement) -> Points | None:
         """Both phases on the same chips; None where the layout does not fit."""
-        requests = loads(self.capacity(placement))
-        table = self.table(placement) if requests.size else None
-        if table is None:
+        capacity, by_memory = self.capacity(placement)
+        requests = loads(capacity)
+        ready = self.engine(placement) if requests.size else None
+        if ready is None:
             return None
-        work, capacity = self.work, self.capacity(placement)
-        load = Load(requests, work.isl, work.osl, work.prefix_share, capacity)
-        seen = closed_loop(table, self.serving, load)
-        return Points(placement, requests, seen.ttft_s, seen.tpot_s, seen.requests_per_s, capacity)
+        load = replace(load_of(replace(self.point, concurrency=1.0), ready), clients=requests, capacity=capacity)
+        seen = closed_loop(ready.table, ready.serving.values, load)
+        full = np.ones_like(requests)
+        return Points(
+            placement, requests, full, seen.ttft_s, seen.tpot_s, seen.requests_per_s, capacity, by_memory
+        )
 
     def decode(self, placement: Placement) -> Points | None:
         """Output tokens alone, prompts computed elsewhere; None where the layout does not fit."""
-        requests = loads(self.capacity(placement))
-        table = self.table(placement) if requests.size else None
-        if table is None:
+        capacity, by_memory = self.capacity(placement, "decode")
+        requests = loads(capacity)
+        ready = self.engine(placement, "decode") if requests.size else None
+        if ready is None:
             return None
-        work, capacity = self.work, self.capacity(placement)
-        load = Load(requests, work.isl, work.osl, 1.0 - 1.0 / work.isl, capacity)
-        seen = closed_loop(table, self.serving, load)
-        return Points(
-            placement, requests, np.zeros_like(requests), seen.tpot_s, requests / (seen.tpot_s * work.osl), capacity
-        )
+        point = self.point
+        load = load_of(replace(point, concurrency=1.0, phase="decode"), ready)
+        context = point.isl + 0.5 * (point.osl - 1.0)
+        step = decode_step_s(ready.table, ready.serving.values, requests, context, load)
+        tpot = step / np.asarray(load.tokens_per_step)
+        rate = requests / (tpot * point.osl)
+        nothing = np.zeros_like(requests)
+        return Points(placement, requests, nothing + 1.0, nothing, tpot, rate, capacity, by_memory)
 
     def prefill(self, placement: Placement) -> Points | None:
-        """Prompts alone; TTFT includes the transfer of the KV. None where the layout does not fit."""
-        work, serving = self.work, self.serving
-        table = self.table(placement, prefill=True) if self.capacity(placement) >= 1.0 else None
-        if table is None:
+        """Prompts alone: each replica an M/D/1 queue; TTFT includes sending the KV on. None where it does not fit."""
+        capacity, by_memory = self.capacity(placement, "prefill")
+        # Every pipeline stage works on prompts of its own, and a group's prompts lie in the memory of all stages.
+        fits = capacity / (placement.dp * placement.pp)
+        together = np.array([float(n * placement.dp) for n in _PROMPTS if n <= fits])
+        ready = self.engine(placement, "prefill") if together.size else None
+        if ready is None:
             return None
-        cost = prompt_cost(table, serving, 0.0, work.isl * (1.0 - work.prefix_share), work.isl * work.prefix_share)
-        requests = loads(min(self.capacity(placement), 64.0))
-        per_prompt = np.where(requests > 1.0, cost.packed_s, cost.alone_s)
-        rate = 1.0 / per_prompt
-        ttft = requests * per_prompt + serving.ttft_base_s + self.transfer_s(placement)
-        return Points(placement, requests, ttft, np.zeros_like(ttft), rate, self.capacity(placement))
+        isl = self.point.isl
+        found = [prefill_pool(ready, float(n), isl, self.point.options) for n in together]
+        interval = np.array([one.interval_s for one in found])[:, None]
+        first = np.array([one.time_s for one in found])[:, None] - interval + self.transfer_s(ready)
+        first = first + ready.serving.values.ttft_base_s
+        ttft = ttft_s(isl, isl / interval, _USES, first)
+        rate = _USES * together[:, None] / interval
+        requests, use = (np.broadcast_to(v, ttft.shape).ravel() for v in (together[:, None], _USES))
+        return Points(
+            placement, requests, use, ttft.ravel(), np.zeros(ttft.size), rate.ravel(), capacity, by_memory
+        )
 
-    def transfer_s(self, placement: Placement) -> float:
-        """Time to send a prompt's KV to the decode pool, every chip over its own network port [s]."""
-        work = self.work
-        sent = float(sequence_bytes(work.model, placement, self.precision.kv, work.isl)) * placement.pp
-        return sent / float(np.asarray(work.chip.operators.network_bytes_per_s))
+    def transfer_s(self, ready: Engine) -> float:
+        """Time to send a prompt's KV to the decode pool, every chip of its group over its own network port [s]."""
+        point, placement = self.point, ready.placement
+        sent = float(sequence_bytes(ready.model, placement, ready.precision.kv, point.isl))
+        return sent / float(np.asarray(point.chip.operators.network_bytes_per_s))

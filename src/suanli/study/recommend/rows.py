@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import SuanliError
+from suanli.errors import NoDataError
+from suanli.serving.accelerator import Accelerator
 from suanli.serving.layout import Placement
+from suanli.study.deployment.power import PowerModel
 from suanli.study.deployment.request import Answer, Interval, Request
 from suanli.study.deployment.solve import Deployments
 from suanli.study.recommend.candidates import Candidates
@@ -30,12 +32,14 @@ class Pool:
         placement: the layout, with its replicas.
         requests: requests in flight on one replica [1].
         capacity: requests that one replica can hold [1].
+        use: share of the time that a prefill replica is busy; 1 elsewhere [1].
     """
 
     role: str
     placement: Placement
     requests: float
     capacity: float
+    use: float = 1.0
 
     @property
     def chips(self) -> int:
@@ -66,6 +70,9 @@ class Row:
         output_tokens_per_s: of the whole deployment [token/s].
         nearest: the constraint that is nearest to being reached, and how much of it is used [1].
         answers: what `estimate` answers for each pool.
+        usd_per_mtok: price of a million output tokens; None where no price is on record [USD/Mtok].
+        power_w: power of all accelerators in use [W]; None where not known.
+        power_wall_w: power at the AC input of their servers [W]; None where not known.
     """
 
     chip: str
@@ -78,6 +85,9 @@ class Row:
     output_tokens_per_s: float
     nearest: tuple[str, float]
     answers: tuple[Answer, ...] = ()
+    usd_per_mtok: Interval | None = None
+    power_w: Interval | None = None
+    power_wall_w: Interval | None = None
 
     @property
     def chips(self) -> int:
@@ -111,26 +121,19 @@ class Row:
         known = [answer.basis for answer in self.answers if answer.basis in ranks]
         return max(known, key=ranks.index, default="")
 
-    def summed(self, name: str) -> Interval | None:
-        """A quantity summed over the pools: "power_w" or "power_wall_w" [W]; None where one is not known."""
-        found = [
-            answer.power_wall_w if name == "power_wall_w" else answer.quantities.get(name) for answer in self.answers
-        ]
-        known = [one for one in found if one is not None]
-        if not known or len(known) < len(self.answers):
-            return None
-        return Interval(*(sum(getattr(one, end) for one in known) for end in ("value", "low", "high")))
-
     @property
-    def j_per_token(self) -> float | None:
+    def j_per_token(self) -> Interval | None:
         """Energy at the AC input of the servers per output token [J]; None where power is not known."""
-        power = self.summed("power_wall_w")
-        return None if power is None else power.value / self.output_tokens_per_s
+        if self.power_wall_w is None:
+            return None
+        rate = self.output_tokens_per_s
+        return Interval(*(getattr(self.power_wall_w, end) / rate for end in ("value", "low", "high")))
 
 
 def rows(searched: Search, deployments: Deployments, found: Candidates, index: Iterable[int]) -> list[Row]:
     """Describe some candidates, each answered by `estimate`."""
-    return [answered(searched, deployments, row(searched, found, int(at))) for at in index]
+    power = PowerModel(deployments.catalog)
+    return [answered(searched, deployments, power, row(searched, found, int(at))) for at in index]
 
 
 def row(searched: Search, found: Candidates, at: int) -> Row:
@@ -143,7 +146,7 @@ def row(searched: Search, found: Candidates, at: int) -> Row:
     if before is not None:
         pools = (_pool("prefill", before, int(found.pool_load[at]), int(found.pool_replicas[at])), main)
     return Row(
-        chip=field.evaluator.work.chip.id,
+        chip=field.evaluator.point.chip.id,
         mode="aggregated" if before is None else "disaggregated",
         available=field.supply.chips,
         pools=pools,
@@ -156,7 +159,8 @@ def row(searched: Search, found: Candidates, at: int) -> Row:
 
 
 def _pool(role: str, points: Points, load: int, replicas: int) -> Pool:
-    return Pool(role, replace(points.placement, replicas=replicas), float(points.requests[load]), points.capacity)
+    place = replace(points.placement, replicas=replicas)
+    return Pool(role, place, float(points.requests[load]), points.capacity, float(points.use[load]))
 
 
 def _nearest(searched: Search, ttft_s: float, tpot_s: float, main: Pool) -> tuple[str, float]:
@@ -172,8 +176,7 @@ def _nearest(searched: Search, ttft_s: float, tpot_s: float, main: Pool) -> tupl
 
 def requests_of(searched: Search, shown: Row) -> list[Request]:
     """Return the questions to `estimate` that a row stands for, one for each pool."""
-    question = searched.question
-    base = request_for(question, shown.chip)
+    base = request_for(searched.question, shown.chip)
     asked = []
     for pool in shown.pools:
         place = pool.placement
@@ -187,23 +190,62 @@ def requests_of(searched: Search, shown: Row) -> list[Request]:
                 ep=place.ep,
                 phase=pool.role,
                 concurrency=pool.requests * place.replicas,
-                options={**base.options, **({"prefix_hit_share": question.prefix_share} if question.prefix_share else {})},
             )
         )
     return asked
 
 
-def answered(searched: Search, deployments: Deployments, shown: Row) -> Row:
-    """Return the row with the answers of `estimate`.
+def answered(searched: Search, deployments: Deployments, power: PowerModel, shown: Row) -> Row:
+    """Return the row with the answers of `estimate`, its price and its power.
+
+    A prefill pool idles between its queues: it draws idle power for the rest of the time.
 
     Raises:
-        SuanliError: `estimate` does not answer what the search found; the two disagree.
+        NoDataError: `estimate` does not answer what the search found; the two disagree.
     """
     answers = tuple(deployments.answer(request) for request in requests_of(searched, shown))
     for answer in answers:
         if answer.status != "ok":
-            raise SuanliError(f"{shown.shape} on {shown.chip}: the search finds it, estimate does not ({answer.reason})")
-    return replace(shown, answers=answers)
+            raise NoDataError(f"{shown.shape} on {shown.chip}: found, but estimate does not answer ({answer.reason})")
+    chip = deployments.chip(shown.chip)
+    drawn = [
+        _at_use(found, pool.use, _idle_w(power, chip) * pool.chips)
+        for pool, answer in zip(shown.pools, answers, strict=True)
+        if (found := answer.quantities.get("power_w")) is not None
+    ]
+    chips_w = None if len(drawn) < len(answers) else _sum(drawn)
+    walls = [power.wall_w(chip, one, pool.chips) for one, pool in zip(drawn, shown.pools, strict=True)] if chips_w else []
+    return replace(
+        shown,
+        answers=answers,
+        usd_per_mtok=_usd_per_mtok(deployments, shown, answers[-1]),
+        power_w=chips_w,
+        power_wall_w=_sum(walls) if walls else None,
+    )
+
+
+def _idle_w(power: PowerModel, chip: Accelerator) -> float:
+    return float(power.chip(chip).law.idle_w)
+
+
+def _at_use(full: Interval, use: float, idle_w: float) -> Interval:
+    return Interval(*(use * getattr(full, end) + (1.0 - use) * idle_w for end in _ENDS))
+
+
+def _sum(parts: Sequence[Interval]) -> Interval:
+    return Interval(*(sum(getattr(one, end) for one in parts) for end in _ENDS))
+
+
+def _usd_per_mtok(deployments: Deployments, shown: Row, main: Answer) -> Interval | None:
+    cost, rate = deployments.cost(shown.chip), main.quantities.get("output_tokens_per_s")
+    if cost is None or rate is None:
+        return None
+    each = shown.chips / shown.output_tokens_per_s * 1e6
+    ends = {"value": 1.0, "low": rate.value / rate.high, "high": rate.value / rate.low}
+    return Interval(**{end: getattr(cost.usd_per_s, end) * each * times for end, times in ends.items()})
+
+
+_ENDS = ("value", "low", "high")
 
 
 def spaced(front: NDArray[np.intp], speed: NDArray[np.float64], keep: int) -> list[int]:

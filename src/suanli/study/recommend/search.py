@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from suanli.errors import InfeasibleError, NoDataError
+from suanli.serving.framework import split_framework
 from suanli.study.deployment.request import Request
 from suanli.study.deployment.solve import Deployments
 from suanli.study.recommend.candidates import Candidates, Field, aggregated, disaggregated, join
-from suanli.study.recommend.evaluate import Evaluator, Points, Workload
+from suanli.study.recommend.evaluate import Evaluator, Points
 from suanli.study.recommend.layouts import layouts
 from suanli.study.recommend.limits import Supply, supply
 from suanli.study.recommend.question import Question, check
@@ -121,6 +122,7 @@ def search(question: Question, deployments: Deployments) -> Search:
 
 def request_for(question: Question, chip: str) -> Request:
     """Return the question as a request about one chip, layout and load left open."""
+    shared = {"prefix_hit_share": question.prefix_share} if question.prefix_share else {}
     return Request(
         model=question.model,
         chip=chip,
@@ -129,42 +131,34 @@ def request_for(question: Question, chip: str) -> Request:
         framework=question.framework,
         isl=question.isl,
         osl=question.osl,
-        options=dict(question.options),
-    )
-
-
-def workload(question: Question, deployments: Deployments, chip: str) -> Workload:
-    """Return the workload on one chip, formats and framework as an estimate would take them."""
-    point = deployments.point(request_for(question, chip))
-    return Workload(
-        model=point.model,
-        chip=point.chip,
-        isl=question.isl,
-        osl=question.osl,
-        prefix_share=question.prefix_share,
-        framework=point.framework,
-        weights_dtype=point.weights_dtype,
-        kv_dtype=point.kv_dtype,
+        options={**question.options, **shared},
     )
 
 
 def field_of(question: Question, deployments: Deployments, chip: str, found: Supply) -> Field:
     """Evaluate every layout of one chip, for the modes that are asked for."""
-    evaluator = Evaluator(workload(question, deployments, chip), deployments.tables)
-    tried = list(layouts(evaluator.work.model, evaluator.work.chip, found.chips))
-    both, split = "aggregated" in question.modes, "disaggregated" in question.modes
+    evaluator = Evaluator(deployments.point(request_for(question, chip)), deployments.tables)
+    tried = list(layouts(evaluator.point.model, evaluator.point.chip, found.chips))
+    both = tried if "aggregated" in question.modes else []
+    split = tried if "disaggregated" in question.modes else []
+    staged = split_framework(question.framework)[0] not in _NO_STAGED_PREFILL
     return Field(
         supply=found,
         evaluator=evaluator,
-        aggregated=tuple(_known(evaluator.aggregated(one) for one in tried if both)),
-        prefill=tuple(_known(evaluator.prefill(one) for one in tried if split)),
-        decode=tuple(_known(evaluator.decode(one) for one in tried if split)),
+        aggregated=_known(evaluator.aggregated(one) for one in both),
+        prefill=_known(evaluator.prefill(one) for one in split if staged or one.pp == 1),
+        # No engine hands KV over to a decode pool with pipeline stages.
+        decode=_known(evaluator.decode(one) for one in split if one.pp == 1),
         tried=len(tried),
     )
 
 
-def _known(points: Iterator[Points | None] | Sequence[Points | None]) -> Iterator[Points]:
-    return (one for one in points if one is not None)
+# vLLM's NIXL connector refuses pipeline stages (vllm-project/vllm issues 40674 and 52913).
+_NO_STAGED_PREFILL = ("vllm",)
+
+
+def _known(points: Iterable[Points | None]) -> tuple[Points, ...]:
+    return tuple(one for one in points if one is not None)
 
 
 def with_chips(searched: Search, deployments: Deployments, times: float) -> Search:
@@ -173,5 +167,5 @@ def with_chips(searched: Search, deployments: Deployments, times: float) -> Sear
     fields = []
     for field in searched.fields:
         grown = replace(field.supply, chips=int(field.supply.chips * times))
-        fields.append(field_of(question, deployments, field.evaluator.work.chip.id, grown))
+        fields.append(field_of(question, deployments, field.evaluator.point.chip.id, grown))
     return Search(question, tuple(fields), searched.skipped)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from suanli.serving.closed_loop import Load, closed_loop
+from suanli.serving.closed_loop import closed_loop
+from suanli.serving.estimate import load_of
+from suanli.serving.work_shares import decode_parts
 from suanli.study.recommend.candidates import Candidates
 from suanli.study.recommend.constraints import stops
-from suanli.study.recommend.evaluate import Evaluator, Points
 from suanli.study.recommend.rows import Row, row
 from suanli.study.recommend.search import Search
 
-_LINKS = frozenset({"all_reduce", "all_gather", "reduce_scatter", "dispatch", "combine", "stage_hop", "hop", "send"})
+_GROUPS = {
+    **dict.fromkeys(("all_reduce", "all_gather", "reduce_scatter", "dispatch", "combine", "pipeline"), "collectives"),
+    **{name: name for name in ("attention", "experts", "host")},
+}
 _OTHERS = 3
 
 
@@ -38,84 +43,93 @@ class Rival:
     stopped: str
 
 
-def chip_time(evaluator: Evaluator, points: Points, load: int, osl: float) -> dict[str, float]:
-    """Chip time per output token of a layout that does both phases, by part [s].
+def chip_time(searched: Search, found: Candidates, at: int) -> dict[str, float]:
+    """Chip time per output token of an aggregated deployment, by part of the work [s].
 
-    The parts of a decode step divide what prompts leave of the time; together they are chips/(tokens per second).
+    Prompts take their share; the parts of a decode step divide what is left. Together they are chips/(tokens per
+    second).
 
     Args:
-        evaluator: the workload.
-        points: the layout.
-        load: index of its load.
-        osl: output length [token].
+        searched: the search.
+        found: candidates.
+        at: index of the deployment.
     """
-    work, serving = evaluator.work, evaluator.serving
-    table = evaluator.table(points.placement)
-    if table is None:
+    points, load = searched.layout(found, at), int(found.load[at])
+    evaluator = searched.fields[int(found.field[at])].evaluator
+    ready = evaluator.engine(points.placement)
+    if ready is None:
         return {}
-    requests = points.requests[load]
-    seen = closed_loop(table, serving, Load(requests, work.isl, work.osl, work.prefix_share, points.capacity))
-    batch = float(np.asarray(seen.batch)) / points.placement.pp
-    context = work.isl + 0.5 * work.osl
-    parts = {"prompts": 0.0, "attention": float(table.decode_attention_s(batch, context)), "links": 0.0}
-    parts |= {"experts": 0.0, "dense layers": float(table.logits_s(batch))}
-    for name, seconds in table.parts_s(batch).items():
-        group = "links" if name in _LINKS else "experts" if name == "experts" else "dense layers"
-        parts[group] += seconds
-    parts = {name: serving.kernel_factor * seconds for name, seconds in parts.items()}
-    parts["host"] = serving.step_s + serving.sequence_s * batch
-    total, share = points.placement.chips / (float(points.requests_per_s[load]) * osl), float(np.asarray(seen.prefill_share))
-    scale = total * (1.0 - share) / sum(parts.values())
-    return {**{name: seconds * scale for name, seconds in parts.items()}, "prompts": total * share}
+    asked = load_of(replace(evaluator.point, concurrency=float(points.requests[load])), ready)
+    seen = closed_loop(ready.table, ready.serving.values, replace(asked, capacity=points.capacity))
+    groups = dict.fromkeys(("prompts", "attention", "experts", "collectives", "dense layers", "host"), 0.0)
+    for name, seconds in decode_parts(ready, float(seen.batch), asked).items():
+        groups[_GROUPS.get(name, "dense layers")] += seconds
+    total = points.placement.chips / (float(points.requests_per_s[load]) * searched.question.osl)
+    share = float(seen.prefill_share)
+    scale = total * (1.0 - share) / sum(groups.values())
+    return {**{name: seconds * scale for name, seconds in groups.items()}, "prompts": total * share}
 
 
-def pool_time(row_: Row, osl: float) -> dict[str, float]:
-    """Chip time per output token of each pool of a deployment [s]."""
-    del osl
-    return {pool.role: pool.chips / row_.output_tokens_per_s for pool in row_.pools}
+def phase_time(searched: Search, found: Candidates, at: int) -> dict[str, float]:
+    """Chip time per output token of any deployment, for prompts and for output tokens [s].
+
+    Args:
+        searched: the search.
+        found: candidates.
+        at: index of the deployment.
+    """
+    shown = row(searched, found, at)
+    if shown.mode == "disaggregated":
+        prompts, outputs = (pool.chips / shown.output_tokens_per_s for pool in shown.pools)
+        return {"prompts": prompts, "output tokens": outputs}
+    parts = chip_time(searched, found, at)
+    return {"prompts": parts.get("prompts", 0.0), "output tokens": sum(parts.values()) - parts.get("prompts", 0.0)}
 
 
 def rivals(searched: Search, found: Candidates, best: int) -> list[Rival]:
-    """Return the best deployments of other modes, chips and layouts, the strongest first.
+    """Return the best other layouts of the same mode and chip, then the best of each other mode and chip.
 
     Args:
         searched: the search.
         found: the candidates that meet the objectives.
         best: index of the best.
     """
-    order = np.argsort(-found.output_tokens_per_s, kind="stable")
-    kind = (found.field, found.pool >= 0, found.main)
-    mine = tuple(int(column[best]) for column in kind)
-    seen, listed = {mine}, []
-    modes = {(mine[0], mine[1])}
-    for at in order.tolist():
-        key = tuple(int(column[at]) for column in kind)
-        # Of another chip or mode the best is enough; of the same, the best layouts.
-        other = (key[0], key[1])
-        if key in seen or (other != mine[:2] and other in modes):
-            continue
-        seen.add(key)
-        modes.add(other)
-        listed.append(_rival(searched, found, best, at))
-    near = [one for one in listed if one.row.mode == row(searched, found, best).mode][:_OTHERS]
-    far = [one for one in listed if one not in near and not any(one.row.shape == own.row.shape for own in near)]
-    return near + [one for one in far if (one.row.mode, one.row.chip) != (near[0].row.mode, near[0].row.chip)] if near else far[:_OTHERS]
+    split = found.pool >= 0
+    same = (found.field == found.field[best]) & (split == split[best])
+    listed, seen = [], {row(searched, found, best).shape}
+    for at in _strongest_first(found, same):
+        shape = row(searched, found, at).shape
+        if shape not in seen:
+            seen.add(shape)
+            listed.append(at)
+        if len(listed) == _OTHERS:
+            break
+    for number in range(len(searched.fields)):
+        for mode in (False, True):
+            group = (found.field == number) & (split == mode)
+            if group.any() and not group[best]:
+                listed.append(_strongest_first(found, group)[0])
+    return [_rival(searched, found, best, at) for at in listed]
+
+
+def _strongest_first(found: Candidates, group: NDArray[np.bool_]) -> list[int]:
+    """The best load of each layout of a group, the strongest layout first."""
+    members = np.flatnonzero(group)
+    order = members[np.argsort(-found.output_tokens_per_s[members], kind="stable")]
+    keys = np.stack([found.field[order], found.pool[order], found.main[order]], axis=1)
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return [int(at) for at in order[np.sort(first)]]
 
 
 def _rival(searched: Search, found: Candidates, best: int, at: int) -> Rival:
-    osl = searched.question.osl
     rate = float(found.output_tokens_per_s[best])
     behind = 1.0 - float(found.output_tokens_per_s[at]) / rate
     stopped = stops(searched, found, at, searched.objectives)
     shown = row(searched, found, at)
-    if found.pool[at] >= 0 or found.pool[best] >= 0:
-        return Rival(shown, behind, "", 0.0, 0.0, stopped)
-    its, own = (
-        chip_time(searched.fields[int(found.field[k])].evaluator, searched.layout(found, k), int(found.load[k]), osl)
-        for k in (at, best)
-    )
-    more = {name: its.get(name, 0.0) - own.get(name, 0.0) for name in its}
+    alike = found.pool[at] < 0 and found.pool[best] < 0
+    its, own = ((chip_time if alike else phase_time)(searched, found, index) for index in (at, best))
+    more = {name: seconds - own.get(name, 0.0) for name, seconds in its.items()}
     name = max(more, key=lambda key: more[key], default="")
-    if not name or more[name] <= 0.0:
+    if not name or more[name] <= 0.0 or shown.chip != searched.fields[int(found.field[best])].evaluator.point.chip.id:
         return Rival(shown, behind, "", 0.0, 0.0, stopped)
     return Rival(shown, behind, name, its[name], own[name], stopped)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suanli.study.validate.figure import Series, scatter
+from suanli.study.validate.scenarios import Figure
 from suanli.study.validate.score import Pair, Score, by, score
 from suanli.study.validate.targets import Verdict, verdicts
 
@@ -78,13 +79,16 @@ def percent(value: float | None, *, sign: bool = False) -> str:
     return f"{100.0 * value:+.1f}" if sign else f"{100.0 * value:.1f}"
 
 
-def write_board(pairs: Sequence[Pair], page: Path, inputs: str) -> list[Path]:
+def write_board(
+    pairs: Sequence[Pair], page: Path, inputs: str, published: Sequence[Figure] = ()
+) -> list[Path]:
     """Write the page and, in `figures/` beside it, its plots.
 
     Args:
         pairs: predictions and measurements.
         page: Markdown file to write.
         inputs: what was compared, in words: which tables.
+        published: figures of scenarios.
 
     Returns:
         The files written.
@@ -96,27 +100,32 @@ def write_board(pairs: Sequence[Pair], page: Path, inputs: str) -> list[Path]:
     for name, text in figures.items():
         (folder / name).write_text(text, encoding="utf-8")
         files.append(folder / name)
-    page.write_text(board(pairs, inputs, list(figures)), encoding="utf-8")
+    page.write_text(board(pairs, inputs, list(figures), published), encoding="utf-8")
     return files
 
 
-def board(pairs: Sequence[Pair], inputs: str, figures: Sequence[str] = ()) -> str:
+def board(
+    pairs: Sequence[Pair], inputs: str, figures: Sequence[str] = (), published: Sequence[Figure] = ()
+) -> str:
     """Return the page as Markdown.
 
     Args:
         pairs: predictions and measurements.
         inputs: what was compared, in words.
         figures: names of the plots in `figures/`.
+        published: figures of scenarios.
     """
     parts = [
         "# Validation: predicted against published\n",
         f"Written by `suanli validate --board docs/validation.md`; do not edit. Compared: {inputs}.\n",
         _READING,
         "## Targets\n",
-        _target_table(verdicts(pairs)),
+        _target_table(verdicts(pairs, published)),
         "## By family\n",
         _line_table(lines(pairs)),
         *[f"![{name.removesuffix('.svg')}](figures/{name})" for name in figures],
+        "\n## Whole services\n",
+        _figure_table(published),
         "\n## Where the error sits\nJudged half of INFX and AICGAP, TPOT.\n",
         _split_tables(pairs),
         "## Largest errors\n",
@@ -133,8 +142,9 @@ measurements inside our 90 % band, width its mean half-width as a factor. Rank i
 that differ in layout and concurrency only (median over groups of four and more). "Clean" leaves out rows that a sanity
 check doubts (weights that do not fit, faster than memory allows, a batch limit of the server and the like); they are
 flagged, not dropped, and count under "all". TPOT is (end to end - TTFT)/(tokens - 1). The fit half of INFX and AICGAP
-was used for the constants of the frameworks; nothing else here was used for any fit. Kernel errors stand on the
-[calibration page](calibration.md).
+was used for the constants of the frameworks, and the GPT-J and Mixtral rows of MLPPOW for host and fan power; what else
+was fitted stands in the columns `fitted_on` of the tables `calibration.csv` and `frameworks.csv`. Kernel errors stand on
+the [calibration page](calibration.md).
 """
 
 
@@ -150,6 +160,20 @@ def _target_table(found: Sequence[Verdict]) -> str:
 
 def _figure(value: float, statistic: str) -> str:
     return f"x/{value:.2f}" if statistic == "width" else f"{100.0 * value:.1f} %"
+
+
+def _figure_table(published: Sequence[Figure]) -> str:
+    if not published:
+        return "No scenario with published figures at hand.\n"
+    rows = ["| scenario | figure | published | ours | 90 % band | off % |", "|---|---|--:|--:|--:|--:|"]
+    for one in published:
+        band = "-" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"
+        ours = one.problem if one.ours is None else f"{one.ours:.5g}"
+        rows.append(
+            f"| {one.scenario} | {one.metric} | {one.published:.6g} | {ours} | {band} | {percent(one.error, sign=True)} |"
+        )
+    sources = dict.fromkeys(f"- {one.scenario}: {one.source}" for one in published if one.source)
+    return "\n".join([*rows, "", *sources]) + "\n"
 
 
 def _line_table(found: Sequence[Line]) -> str:

@@ -333,16 +333,30 @@ def _buildkite(row: Row, base: Measurement) -> Measurement | Skipped:
     return _with(base, values={"e2e_s": float(row["value"]) / 1e3})
 
 
+# MLPerf v4.1 MaxQ submission: power limit [W], batch, mean prompt and output of the data set [token].
+_MLPERF_RUNS = {
+    "gpt-j-6b": (350.0, 396.0, 778.0, 69.3),
+    "mixtral-8x7b": (500.0, 3072.0, 300.0, 145.9),
+    "llama-2-70b": (500.0, 806.0, 294.0, 294.5),
+}
+
+
 def _power(row: Row, base: Measurement) -> Measurement | Skipped:
+    """Wall power of a whole server whose accelerators run under a limit; data parallel but for Llama-2-70B."""
     if row["metric"] != "average wall (AC) system power":
         return Skipped(row["id"], f"{row['metric']}: not predicted")
-    flags = (*base.flags, Flag("", "power-capped", "MaxQ: the GPUs run under a power limit"))
+    limit_w, batch, isl, osl = _MLPERF_RUNS[base.model]
+    scenario = row["concurrency_or_batch"].split()[-1].lower()
     return _with(
         base,
         protocol="offline",
+        tp=1,
+        isl=isl,
+        osl=osl,
+        concurrency=batch * base.n_chips,
+        framework=f"{base.framework} {scenario}",
         values={"power_w": float(row["value"])},
-        flags=flags,
-        framework=f"{base.framework} {row['concurrency_or_batch'].split()[-1].lower()}",
+        power_limit_w=limit_w,
     )
 
 

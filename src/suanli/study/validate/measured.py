@@ -63,6 +63,7 @@ class Measurement:
         values: {metric of METRICS: value} [SI], rates of the whole deployment.
         spread: {metric: largest over smallest distinct rerun} [1]; the noise floor.
         options: what `serving.Point.options` takes to describe the run.
+        power_limit_w: limit set on each accelerator; None for none [W].
         flags: doubts; a flagged value stays in, and is judged apart.
         source, date, grade: where it comes from.
     """
@@ -88,6 +89,7 @@ class Measurement:
     mtp: int = 0
     spread: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, float] = field(default_factory=dict)
+    power_limit_w: float | None = None
     flags: tuple[Flag, ...] = ()
     source: str = ""
     date: str = ""

@@ -9,6 +9,7 @@ from suanli.study.validate.measured import Measurement
 from suanli.study.validate.score import Pair
 
 Answerer = Callable[[Request], Answer]
+Wall = Callable[[Request, Answer], Interval | None]
 # Clients of an "as many as fit" run: far beyond what any deployment holds, so that memory decides the batch.
 SATURATION = 1e5
 # Passes that find the batch at which a deployment runs at a given speed; each halves the span of its logarithm.
@@ -17,7 +18,10 @@ _NOT_PREDICTED = ("power_tdp_share", "energy_j_per_token", "requests_per_s")
 
 
 def pairs(
-    measurements: Sequence[Measurement], answer: Answerer, tick: Callable[[int], None] | None = None
+    measurements: Sequence[Measurement],
+    answer: Answerer,
+    tick: Callable[[int], None] | None = None,
+    wall: Wall | None = None,
 ) -> list[Pair]:
     """Predict every metric of every measurement.
 
@@ -25,17 +29,21 @@ def pairs(
         measurements: what was measured.
         answer: the model under test; never raises.
         tick: called with the number of measurements done.
+        wall: power of an answer at the AC input, which is what power was measured at.
     """
     found: list[Pair] = []
     for done, one in enumerate(measurements, start=1):
-        found += _pairs(one, answer)
+        found += _pairs(one, answer, wall)
         if tick is not None:
             tick(done)
     return found
 
 
-def _pairs(one: Measurement, answer: Answerer) -> Iterable[Pair]:
+def _pairs(one: Measurement, answer: Answerer, wall: Wall | None) -> Iterable[Pair]:
     predicted, found = _predict(one, answer)
+    if "power_w" in one.values and found.status == "ok":
+        at_wall = wall(request_of(one), found) if wall is not None else None
+        predicted = {} if at_wall is None else {"power_w": at_wall}
     for metric, measured in one.values.items():
         if metric in _NOT_PREDICTED or (one.protocol == "production" and metric == "tpot_s"):
             continue
@@ -85,6 +93,7 @@ def request_of(one: Measurement, **changes: object) -> Request:
         "osl": one.osl or 1.0,
         "concurrency": concurrency,
         "options": one.options,
+        "power_limit_w": one.power_limit_w,
     }
     return Request(**{**fields, **changes})  # type: ignore[arg-type]
 

@@ -96,6 +96,7 @@ def _measurement(row: Mapping[str, str], catalog: Catalog) -> Measurement:
         name: float(value)
         for name, _, value in (part.partition("=") for part in row["options"].split(";") if part)
     }
+    limit_w = options.pop("power_limit_w", None)
     chips = int(row["n_chips"])
     factor = _UNITS[row["unit"]] if row["unit"] in _UNITS else _PER_CHIP[row["unit"]] * chips
     return Measurement(
@@ -119,6 +120,7 @@ def _measurement(row: Mapping[str, str], catalog: Catalog) -> Measurement:
         values={row["metric"]: float(row["value"]) * factor},
         mtp=int(options.get("mtp_draft", 0)),
         options=options,
+        power_limit_w=limit_w,
         flags=(Flag(row["metric"], "doubt", row["doubt"]),) if row["doubt"] else (),
         source=row["source"],
         date=row["date"],

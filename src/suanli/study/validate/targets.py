@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from suanli.study.validate.scenarios import Figure
 from suanli.study.validate.score import Pair, Score, score
 
 LOOP = ("INFX", "AICGAP")
@@ -112,13 +113,30 @@ TARGETS: tuple[Target, ...] = (
         choose=_row("Deploying", "|2000|"),
     ),
     Target("CloudMatrix 384: decode", ("CM384",), "output_tokens_per_s", "median", 0.10),
+    Target(
+        "MLPerf 8 x H200, Llama-2-70B: wall power",
+        ("MLPPOW",),
+        "power_w",
+        "median",
+        0.10,
+        choose=_row("llama-2-70b"),
+    ),
     Target("CloudMatrix 384: prefill, default routing", ("CM384",), "input_tokens_per_s", "median", 0.18),
 )
 
 
-def verdicts(pairs: Sequence[Pair]) -> list[Verdict]:
-    """Return what was reached for every target."""
-    found = []
+NODES = Target("DeepSeek day: derived nodes", ("DSEEK",), "", "median", 0.20)
+
+
+def verdicts(pairs: Sequence[Pair], figures: Sequence[Figure] = ()) -> list[Verdict]:
+    """Return what was reached for every target.
+
+    Args:
+        pairs: predictions and measurements.
+        figures: published figures of scenarios, for the fleet of DeepSeek's day.
+    """
+    nodes = [one for one in figures if (one.scenario, one.metric) == ("deepseek-day.toml", "fleet.nodes")]
+    found = [Verdict(NODES, abs(one.error), 1) for one in nodes if one.error is not None]
     for target in TARGETS:
         chosen = [
             pair

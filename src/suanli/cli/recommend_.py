@@ -1,0 +1,177 @@
+"""`suanli recommend`: search the deployments of a model under objectives and one limited resource."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, table
+
+if TYPE_CHECKING:
+    from suanli.study.recommend.question import Question
+    from suanli.study.recommend.report import Recommendation
+
+_SHOWN = 12
+
+
+@click.command()
+@click.option("--model", required=True, metavar="M", help="Id, alias, Hugging Face name or a config.json.")
+@click.option("--chip", required=True, metavar="C[,C2...]", help="Chips to choose from, ids or aliases.")
+@click.option("--isl", required=True, metavar="N", help="Prompt tokens.")
+@click.option("--osl", required=True, metavar="N", help="Output tokens.")
+@click.option("--chips", metavar="N", help="Limit: number of accelerators.")
+@click.option("--budget", metavar="AMOUNT", help='Limit: "5 MUSD" to buy, or "100 USD/h" to rent.')
+@click.option("--power", metavar="AMOUNT", help='Limit: "1 MW" at the AC input of the servers.')
+@click.option("--ttft-slo", metavar="TIME", help='Longest mean time to first token, "2 s".')
+@click.option("--tpot-slo", metavar="TIME", help='Longest time per output token, "30 ms".')
+@click.option("--prefix", default="0", show_default=True, metavar="SHARE", help="Share of a prompt in the prefix cache.")
+@click.option(
+    "--mode",
+    default="both",
+    show_default=True,
+    type=click.Choice(["aggregated", "disaggregated", "both"]),
+    help="Whether prompts are computed on the chips that decode, or in a pool of their own.",
+)
+@click.option("--framework", default="*", show_default=True, metavar="F", help='"vllm 0.19.0", "sglang", "trtllm".')
+@click.option("--weights-dtype", metavar="T", help="bf16, fp8, nvfp4, int4 ... Default: the checkpoint's own.")
+@click.option("--kv-dtype", metavar="T", help="Format of the KV cache. Default: the framework's.")
+@click.option(
+    "--export", metavar="ENGINE", help="Write the launch script of the best deployment: vllm or sglang."
+)
+@click.option("-o", "--output", metavar="FILE", help="CSV of the Pareto front; with --export, the script.")
+@catalog_option
+@json_option
+def command(overlays: tuple[str, ...], as_json: bool, output: str | None, export: str | None, **given: Any) -> None:
+    """Search deployments under SLOs and chips, a budget or power; say which is best, why, and what limits it.
+
+    Every legal layout (tp, pp, dp, ep) is tried at every load, with and without a prefill pool. TPOT is (end to end -
+    TTFT)/(tokens - 1); TTFT is the mean under load, queueing included.
+
+    \b
+    suanli recommend --model qwen3-32b --chip h200_sxm --isl 4000 --osl 1000 \\
+      --ttft-slo "2 s" --tpot-slo "30 ms" --chips 32
+    suanli recommend --model deepseek-v3 --chip h200,b200 --isl 4000 --osl 1000 --power "1 MW"
+    """
+    from suanli.study.deployment.solve import Deployments
+    from suanli.study.recommend import recommend
+
+    question = _question(given, export)
+    deployments = Deployments(open_catalog(overlays))
+    found = recommend(question, deployments)
+    if export is not None:
+        _export(found, deployments.catalog.model(found.model_id), export, output, as_json)
+        return
+    if output is not None:
+        from suanli.interop.front import write_front
+
+        write_front(output, found)
+    if as_json:
+        print_json(found.document())
+        return
+    _print(found)
+    if output is not None:
+        click.echo(f"\nFront: {output} ({len(found.front)} rows)")
+
+
+def _question(given: dict[str, Any], export: str | None) -> Question:
+    from suanli.errors import InputError
+    from suanli.interop.launch import ENGINES
+    from suanli.study.recommend.question import MODES, Question, read_limit
+
+    if export is not None and export not in ENGINES:
+        raise InputError(f'--export "{export}": no such engine. Choose {" or ".join(ENGINES)}.')
+    framework = given["framework"]
+    if export is not None and framework.strip() in ("", "*"):
+        framework = export
+    chips = _number("--chips", given["chips"]) if given["chips"] is not None else None
+    if chips is not None and chips != int(chips):
+        raise InputError(f"--chips must be a whole number, got {chips:g}")
+    return Question(
+        model=given["model"],
+        chips=tuple(dict.fromkeys(name.strip() for name in given["chip"].split(",") if name.strip())),
+        isl=_number("--isl", given["isl"]),
+        osl=_number("--osl", given["osl"]),
+        limit=read_limit(None if chips is None else int(chips), given["budget"], given["power"]),
+        ttft_slo_s=_time("--ttft-slo", given["ttft_slo"]),
+        tpot_slo_s=_time("--tpot-slo", given["tpot_slo"]),
+        prefix_share=_number("--prefix", given["prefix"]),
+        modes=tuple(mode for mode in MODES if given["mode"] in (mode, "both")),
+        framework=framework,
+        weights_dtype=given["weights_dtype"],
+        kv_dtype=given["kv_dtype"],
+    )
+
+
+def _number(flag: str, text: str) -> float:
+    from suanli.errors import InputError, UnitError
+    from suanli.units import parse
+
+    try:
+        return parse(text, "1")
+    except UnitError as error:
+        raise InputError(f"{flag}: {error}") from None
+
+
+def _time(flag: str, text: str | None) -> float | None:
+    """A time with its unit; a bare number could be seconds or milliseconds, so it is refused."""
+    from suanli.errors import InputError, UnitError
+    from suanli.units import parse
+
+    if text is None:
+        return None
+    try:
+        float(text)
+    except ValueError:
+        try:
+            return parse(text, "s")
+        except UnitError as error:
+            raise InputError(f"{flag}: {error}") from None
+    raise InputError(f'{flag}: "{text}" has no unit; write "{text} ms" or "{text} s"')
+
+
+def _export(found: Recommendation, config: dict[str, Any], engine: str, output: str | None, as_json: bool) -> None:
+    from suanli.interop.launch import launch_script
+    from suanli.interop.launch_plan import launch_plan
+
+    script = launch_script(launch_plan(found.search, found.best, config), engine)
+    if output is None:
+        click.echo(script, nl=False)
+        return
+    from suanli.interop.front import write_text
+
+    write_text(output, script)
+    if as_json:
+        print_json({**found.document(), "script": output})
+        return
+    _print(found)
+    click.echo(f"\nLaunch script for {engine}: {output}")
+
+
+def _print(found: Recommendation) -> None:
+    out = console()
+    out.print(found.title, style="bold")
+    out.print(found.scope, style="dim")
+    shown = table(
+        "",
+        ("deployment", "left"),
+        ("requests", "right"),
+        ("tok/s/user", "right"),
+        ("tok/s/chip", "right"),
+        ("TTFT", "right"),
+        ("$/Mtok", "right"),
+        ("J/tok", "right"),
+        ("nearest limit", "left"),
+    )
+    for row in found.selection(_SHOWN):
+        best = row is found.best
+        shown.add_row(*found.cells(row), style="bold" if best else "")
+    out.print(shown)
+    if len(found.front) > _SHOWN:
+        out.print(f"{_SHOWN} of {len(found.front)} rows of the Pareto front; all: -o front.csv, --json.", style="dim")
+    for heading, lines in found.sections():
+        out.print(heading, style="bold")
+        for line in lines:
+            out.print(f"  {line}")
+    for line in found.notes():
+        out.print(line, style="dim")

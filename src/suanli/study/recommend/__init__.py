@@ -1,0 +1,1 @@
+"""Deployment search: every legal layout of a model under objectives and one limited resource."""
