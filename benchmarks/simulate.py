@@ -75,30 +75,29 @@ def _command(cold: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | ({"SUANLI_CACHE": folder} if cold else {})
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "suanli.cli.main",
-                "simulate",
-                _SCENARIO,
-                "--trace",
-                str(AZURE),
-                "--qps",
-                "2",
-                "--requests",
-                "19000",
-                "--max-model-len",
-                "16384",
-                "--chunk",
-                "512",
-                "--max-num-seqs",
-                "128",
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env=env,
-        )
+        options = [
+            "--qps",
+            "2",
+            "--requests",
+            "19000",
+            "--max-model-len",
+            "16384",
+            "--chunk",
+            "512",
+            "--max-num-seqs",
+            "128",
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "suanli.cli.main",
+            "simulate",
+            _SCENARIO,
+            "--trace",
+            str(AZURE),
+            *options,
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

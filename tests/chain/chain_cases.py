@@ -41,6 +41,10 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
             "demand.peak_to_mean": 1.9,
         },
     ),
+    "simulated": (
+        LLAMA,
+        {"serving.method": "simulate", "serving.slo.ttft": "2 s", "demand.cache_hit_share": 0.0},
+    ),
     "two-feeds": (DAY, {"power.redundancy": "2N"}),
     "direct-current": (DAY, {"power.chain": "hvdc-800v", "cooling.system": "immersion-single-phase"}),
     "price-unknown": (

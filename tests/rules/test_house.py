@@ -156,6 +156,8 @@ def _described(doc: str, name: str) -> str | None:
 
 # Functions of money that hold for any unit of it: the docstring says "in the same unit".
 _MONEY = {"cash_flows", "costs", "amounts", "revenue", "cost"}
+# Lengths that the field calls by these names everywhere.
+_LENGTHS = {"isl", "osl"}
 
 # What a name must end in to carry a unit; a plain number ("1") needs no suffix.
 _SUFFIXES = {
@@ -190,7 +192,7 @@ def test_layer_functions_state_units(module: str, node: ast.FunctionDef) -> None
         except UnitError as error:
             pytest.fail(f"{module}.{node.name}: {name}: {error}")
         endings = _SUFFIXES.get(unit)
-        if endings and name not in _MONEY:
+        if endings and name not in _MONEY | _LENGTHS:
             assert name.endswith(endings) or any(f"{ending}_per_" in name for ending in endings), (
                 f"{module}.{node.name}: {name} [{unit}] should end in {' or '.join(endings)}"
             )

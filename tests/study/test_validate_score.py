@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from suanli.catalog import Catalog
 from suanli.errors import InputError
 from suanli.study.deployment.request import Answer, Interval, Request
-from suanli.study.validate.board import board, lines, write_board
+from suanli.study.validate.board import Comparison, board, lines, write_board
 from suanli.study.validate.figure import Series, scatter
 from suanli.study.validate.grid import answers, changes, questions, table
 from suanli.study.validate.measured import Flag, Measurement
@@ -196,7 +196,8 @@ def test_verdicts_by_hand() -> None:
 def test_the_page_holds_every_part(tmp_path: Path) -> None:
     many = [replace(BASE, concurrency=float(n), values={"tpot_s": 0.01 + 0.001 * n}) for n in range(1, 12)]
     found = pairs(many, linear)
-    files = write_board(found, tmp_path / "docs" / "validation.md", "made-up rows")
+    compared = Comparison(found, "made-up rows")
+    files = write_board(compared, tmp_path / "docs" / "validation.md")
     text = files[0].read_text(encoding="utf-8")
     for heading in (
         "## Targets",
@@ -210,7 +211,7 @@ def test_the_page_holds_every_part(tmp_path: Path) -> None:
     plot = tmp_path / "docs" / "figures" / "validation-infx-tpot_s.svg"
     assert plot in files
     assert len([e for e in ElementTree.parse(plot).iter() if e.tag.endswith("circle")]) == len(many)
-    assert board(found, "made-up rows", [plot.name]) == text
+    assert board(compared, [plot.name]) == text
 
 
 def test_a_plot_keeps_its_points_inside_and_escapes_text() -> None:

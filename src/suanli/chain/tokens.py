@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from suanli.chain.facts import Facts
 from suanli.chain.limits import need_batch, need_room, need_ttft
@@ -24,6 +24,8 @@ from suanli.llm import (
     prefill_flops_per_token,
     weight_bytes,
 )
+from suanli.result.draws import Draws
+from suanli.result.ledger import Ledger
 from suanli.serving import (
     Decode,
     Engine,
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Num = float | NDArray[np.float64]
+
+
+_FOUND = "found by the event simulator at the largest rate within the objectives"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +303,69 @@ def _serving_metrics(
     book.derive("serving.tpot", running.tpot_s)
 
 
+def _load(
+    scenario: Scenario,
+    facts: Facts,
+    deployment: _Deployment,
+    demand: TokenDemand,
+    filled: Prefill,
+    running: Decode,
+) -> tuple[Num, Num, Num]:
+    """Return TTFT and the mean use of occupied nodes in both phases: assumed, or found by the event simulator."""
+    book, serving = facts.ledger, scenario.serving
+    if serving.method == "simulate":
+        return _simulated_load(scenario, facts, deployment, demand, filled, running)
+    prefill_load = facts.assume("serving", "prefill_load_factor", serving.prefill_load_factor)
+    decode_load = facts.assume("serving", "decode_load_factor", serving.decode_load_factor)
+    prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
+    ttft = ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s)
+    book.derive("serving.ttft", ttft)
+    need_ttft(serving.slo.ttft, ttft)
+    return ttft, prefill_load, decode_load
+
+
+def _simulated_load(
+    scenario: Scenario,
+    facts: Facts,
+    deployment: _Deployment,
+    demand: TokenDemand,
+    filled: Prefill,
+    running: Decode,
+) -> tuple[Num, Num, Num]:
+    from suanli.chain.simulated import Setting, simulated_capacity
+
+    nominal = Facts(facts.catalog, Ledger(Draws(0, 0)))
+    made = _deployment(scenario, nominal)
+    setting = Setting(
+        made.model,
+        made.chip,
+        made.formats,
+        made.prefill,
+        made.decode,
+        made.shared,
+        _engine(scenario, nominal),
+    )
+    found = simulated_capacity(scenario, facts, setting, demand, filled, running)
+    book, rate = facts.ledger, found.rate_per_s
+    fill_s = _nominal(demand.input_tokens) / _nominal(filled.tokens_per_s)
+    run_s = _nominal(demand.output_tokens) / _nominal(running.tokens_per_s)
+    if deployment.shared:
+        prefill_load = decode_load = rate * (fill_s + run_s) / deployment.decode.chips
+    else:
+        prefill_load = rate * fill_s / (found.prefill_replicas * deployment.prefill.chips)
+        decode_load = rate * run_s / deployment.decode.chips
+    book.derive("serving.simulated_rate", rate)
+    for phase, load in (("prefill", prefill_load), ("decode", decode_load)):
+        inputs = (
+            "serving.simulated_rate",
+            f"serving.{phase}_tokens_per_s_per_chip",
+            f"serving.{phase}_chips",
+        )
+        book.derive(f"serving.{phase}_load_factor", load, formula=_FOUND, inputs=inputs)
+    book.derive("serving.ttft", found.ttft_s, formula=_FOUND, inputs=("serving.simulated_rate",))
+    return found.ttft_s, prefill_load, decode_load
+
+
 def _fleet(
     scenario: Scenario,
     facts: Facts,
@@ -308,13 +376,8 @@ def _fleet(
     running: Decode,
 ) -> Service:
     book = facts.ledger
-    prefill_load = facts.assume("serving", "prefill_load_factor", scenario.serving.prefill_load_factor)
-    decode_load = facts.assume("serving", "decode_load_factor", scenario.serving.decode_load_factor)
+    ttft, prefill_load, decode_load = _load(scenario, facts, deployment, demand, filled, running)
     peak = facts.assume("demand", "peak_to_mean", scenario.demand.peak_to_mean)
-    prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
-    ttft = ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s)
-    book.derive("serving.ttft", ttft)
-    need_ttft(scenario.serving.slo.ttft, ttft)
     fixed = scenario.fleet.nodes
     size = fleet_size(
         demand.prefill_tokens_per_s,
@@ -351,3 +414,7 @@ def _fleet(
         input_tokens_per_s=scenario.demand.input_tokens_per_day / 86400.0,
         output_tokens_per_s=demand.decode_tokens_per_s,
     )
+
+
+def _nominal(samples: ArrayLike) -> float:
+    return float(np.asarray(samples, dtype=float).reshape(-1)[0])

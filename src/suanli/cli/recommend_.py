@@ -9,10 +9,12 @@ import click
 from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, table
 
 if TYPE_CHECKING:
-    from suanli.study.recommend.question import Question
-    from suanli.study.recommend.report import Recommendation
+    from rich.console import Console
 
-_SHOWN = 12
+    from suanli.study.deployment.solve import Deployments
+    from suanli.study.recommend import Question, Recommendation
+
+_SHOWN = 10
 
 
 @click.command()
@@ -25,7 +27,9 @@ _SHOWN = 12
 @click.option("--power", metavar="AMOUNT", help='Limit: "1 MW" at the AC input of the servers.')
 @click.option("--ttft-slo", metavar="TIME", help='Longest mean time to first token, "2 s".')
 @click.option("--tpot-slo", metavar="TIME", help='Longest time per output token, "30 ms".')
-@click.option("--prefix", default="0", show_default=True, metavar="SHARE", help="Share of a prompt in the prefix cache.")
+@click.option(
+    "--prefix", default="0", show_default=True, metavar="SHARE", help="Share of a prompt in the prefix cache."
+)
 @click.option(
     "--mode",
     default="both",
@@ -33,8 +37,12 @@ _SHOWN = 12
     type=click.Choice(["aggregated", "disaggregated", "both"]),
     help="Whether prompts are computed on the chips that decode, or in a pool of their own.",
 )
-@click.option("--framework", default="*", show_default=True, metavar="F", help='"vllm 0.19.0", "sglang", "trtllm".')
-@click.option("--weights-dtype", metavar="T", help="bf16, fp8, nvfp4, int4 ... Default: the checkpoint's own.")
+@click.option(
+    "--framework", default="*", show_default=True, metavar="F", help='"vllm 0.19.0", "sglang", "trtllm".'
+)
+@click.option(
+    "--weights-dtype", metavar="T", help="bf16, fp8, nvfp4, int4 ... Default: the checkpoint's own."
+)
 @click.option("--kv-dtype", metavar="T", help="Format of the KV cache. Default: the framework's.")
 @click.option(
     "--export", metavar="ENGINE", help="Write the launch script of the best deployment: vllm or sglang."
@@ -42,7 +50,9 @@ _SHOWN = 12
 @click.option("-o", "--output", metavar="FILE", help="CSV of the Pareto front; with --export, the script.")
 @catalog_option
 @json_option
-def command(overlays: tuple[str, ...], as_json: bool, output: str | None, export: str | None, **given: Any) -> None:
+def command(
+    overlays: tuple[str, ...], as_json: bool, output: str | None, export: str | None, **given: Any
+) -> None:
     """Search deployments under SLOs and chips, a budget or power; say which is best, why, and what limits it.
 
     Every legal layout (tp, pp, dp, ep) is tried at every load, with and without a prefill pool. TPOT is (end to end -
@@ -60,7 +70,7 @@ def command(overlays: tuple[str, ...], as_json: bool, output: str | None, export
     deployments = Deployments(open_catalog(overlays))
     found = recommend(question, deployments)
     if export is not None:
-        _export(found, deployments.catalog.model(found.model_id), export, output, as_json)
+        _export(found, _config(deployments, question.model), export, output, as_json)
         return
     if output is not None:
         from suanli.interop.front import write_front
@@ -130,7 +140,9 @@ def _time(flag: str, text: str | None) -> float | None:
     raise InputError(f'{flag}: "{text}" has no unit; write "{text} ms" or "{text} s"')
 
 
-def _export(found: Recommendation, config: dict[str, Any], engine: str, output: str | None, as_json: bool) -> None:
+def _export(
+    found: Recommendation, config: dict[str, Any], engine: str, output: str | None, as_json: bool
+) -> None:
     from suanli.interop.launch import launch_script
     from suanli.interop.launch_plan import launch_plan
 
@@ -148,30 +160,57 @@ def _export(found: Recommendation, config: dict[str, Any], engine: str, output: 
     click.echo(f"\nLaunch script for {engine}: {output}")
 
 
+def _config(deployments: Deployments, name: str) -> dict[str, Any]:
+    """The model's config, with its names; empty where only a part of the name is on record."""
+    from suanli.errors import UnknownIdError
+    from suanli.study.validate.names import model_named
+
+    if name.endswith(".json"):
+        return {}
+    try:
+        return deployments.catalog.model(model_named(deployments.catalog, name).id)
+    except UnknownIdError:
+        return {}
+
+
 def _print(found: Recommendation) -> None:
     out = console()
-    out.print(found.title, style="bold")
-    out.print(found.scope, style="dim")
+    _say(found.title, out, style="bold")
+    _say(found.scope, out, style="dim")
     shown = table(
         "",
         ("deployment", "left"),
-        ("requests", "right"),
-        ("tok/s/user", "right"),
-        ("tok/s/chip", "right"),
+        ("in\nflight", "right"),
+        ("tok/s/\nuser", "right"),
+        ("tok/s/\nchip", "right"),
         ("TTFT", "right"),
-        ("$/Mtok", "right"),
+        ("USD/\nMtok", "right"),
         ("J/tok", "right"),
-        ("nearest limit", "left"),
+        ("nearest\nlimit", "left"),
     )
+    for column in shown.columns[1:]:
+        column.no_wrap = True
     for row in found.selection(_SHOWN):
-        best = row is found.best
-        shown.add_row(*found.cells(row), style="bold" if best else "")
+        shown.add_row(*found.cells(row), style="bold" if row is found.best else "")
     out.print(shown)
     if len(found.front) > _SHOWN:
-        out.print(f"{_SHOWN} of {len(found.front)} rows of the Pareto front; all: -o front.csv, --json.", style="dim")
+        _say(
+            f"Shown are {_SHOWN} of {len(found.front)} rows of the front; all: -o front.csv or --json.",
+            out,
+            style="dim",
+        )
     for heading, lines in found.sections():
         out.print(heading, style="bold")
         for line in lines:
-            out.print(f"  {line}")
+            _say(line, out, indent="  ")
     for line in found.notes():
-        out.print(line, style="dim")
+        _say(line, out, style="dim")
+
+
+def _say(text: str, out: Console, *, style: str = "", indent: str = "") -> None:
+    """Print text, wrapped at words to the width of the console, later lines indented."""
+    import textwrap
+
+    width = max(out.width, 40)
+    wrapped = textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent + "  ")
+    out.print(wrapped, style=style, markup=False)

@@ -143,7 +143,7 @@ def command(
     ends = outcome.ends()
     warnings += [f"{n} requests: {how}" for how, n in ends.items() if how != "completed"]
     found = simulation.metrics(outcome, *slo) | extra
-    life = catalog.fact("assumptions", "economics", "server_life").si() if cluster.prefix_cache else math.inf
+    life = catalog.fact("assumptions", "economics", "server_life").si if cluster.prefix_cache else math.inf
     uses = simulation.tier_uses(outcome, cluster, kv_bytes, float(life)) if cluster.prefix_cache else []
     for use in uses:
         found |= _tier_metrics(use)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json, table
+from suanli.cli.options import catalog_option, console, json_option, open_catalog, print_json
+from suanli.cli.validation_tables import print_changes, print_figures, print_lines, print_targets
 
 if TYPE_CHECKING:
     from suanli.study.deployment.solve import Deployments
+    from suanli.study.validate.board import Comparison
     from suanli.study.validate.measured import Measurement
+    from suanli.study.validate.scenarios import Figure
     from suanli.study.validate.score import Pair, Score
     from suanli.study.validate.targets import Verdict
 
@@ -35,6 +38,9 @@ GRID_FILE = "tests/golden/predictions.csv"
     "--board", metavar="FILE", help="Write the page (Markdown) with its plots, e.g. docs/validation.md."
 )
 @click.option(
+    "--leave-out", is_flag=True, help="Fit again without each chip and model, judge on it (minutes)."
+)
+@click.option(
     "--grid", is_flag=True, help="Did predictions change? Compare a fixed grid with the file on record."
 )
 @click.option("--update", is_flag=True, help="With --grid: write the file on record anew.")
@@ -49,6 +55,7 @@ def command(
     shipped: bool,
     families: tuple[str, ...],
     board: str | None,
+    leave_out: bool,
     grid: bool,
     update: bool,
     record: str,
@@ -65,13 +72,24 @@ def command(
     suanli validate --grid               did predictions change?
     """
     from suanli.study.deployment.solve import Deployments
+    from suanli.study.validate.board import Comparison
 
     deployments = Deployments(open_catalog(overlays))
     if grid or update:
         return _grid(deployments, record, update, as_json)
     measurements, inputs, skipped = _measurements(deployments, data, shipped, families)
     found = _predict(deployments, measurements)
-    return _report(found, inputs, skipped, board, strict, as_json)
+    figures = _figures(deployments) if not families else []
+    blind = _left_out(deployments, measurements) if leave_out else {}
+    return _report(Comparison(found, inputs, figures, blind), skipped, board, strict, as_json)
+
+
+def _figures(deployments: Deployments) -> list[Figure]:
+    """Return the published figures of whole services, where the source tree is at hand."""
+    from suanli.study.validate.scenarios import published_figures, scenario_folder
+
+    folder = scenario_folder()
+    return [] if folder is None else published_figures(folder, deployments.catalog)
 
 
 def _measurements(
@@ -105,89 +123,48 @@ def _predict(deployments: Deployments, measurements: Sequence[Measurement]) -> l
         progress.close()
 
 
-def _report(
-    found: list[Pair], inputs: str, skipped: int, board: str | None, strict: bool, as_json: bool
-) -> int:
+def _left_out(deployments: Deployments, measurements: Sequence[Measurement]) -> dict[str, list[Pair]]:
+    from suanli.study.validate.leave_out import LEFT_OUT, left_out
+
+    return {
+        what: left_out(
+            measurements,
+            what,
+            deployments.catalog,
+            lambda name: click.echo(f"fitting without {name} ...", err=True),
+        )
+        for what in LEFT_OUT
+    }
+
+
+def _report(compared: Comparison, skipped: int, board: str | None, strict: bool, as_json: bool) -> int:
     from suanli.errors import InputError
     from suanli.study.validate.board import lines, write_board
-    from suanli.study.validate.targets import verdicts
 
-    judged = verdicts(found)
+    judged = compared.verdicts
     if board is not None:
         try:
-            files = write_board(found, Path(board), inputs)
+            files = write_board(compared, Path(board))
         except OSError as error:
             raise InputError(f"--board {board}: cannot be written ({error.strerror})") from None
         click.echo(f"wrote {files[0]} and {len(files) - 1} plots", err=True)
     if as_json:
-        print_json(_document(found, judged, inputs, skipped))
+        print_json(_document(compared, judged, skipped))
     else:
-        _print_lines(lines(found))
-        _print_targets(judged)
-        note = f"Compared with {inputs}." + (
-            f" {skipped} rows are not a deployment's speed and were left out." if skipped else ""
-        )
-        console().print(note, style="dim")
-    missed = [one for one in judged if one.met is False]
-    return 1 if strict and missed else 0
+        print_lines(lines(compared.pairs))
+        print_figures(compared.published)
+        print_targets(judged)
+        left = f" {skipped} rows are not a deployment's speed and were left out." if skipped else ""
+        console().print(f"Compared with {compared.inputs}.{left}", style="dim")
+    return 1 if strict and any(one.met is False for one in judged) else 0
 
 
-_SHORT = {"output_tokens_per_s": "out/s", "input_tokens_per_s": "in/s", "e2e_s": "e2e", "power_w": "power"}
-
-
-def _print_lines(found: Sequence[Any]) -> None:
-    from suanli.study.validate.board import METRIC_NAMES, percent
-
-    names = ("n", "med", "p90", "bias", "clean", "cover", "band", "rank")
-    shown = table(
-        "Predicted against published: error in %",
-        ("family", "left"),
-        ("", "left"),
-        *((n, "right") for n in names),
-    )
-    for column in shown.columns:
-        column.no_wrap = True
-    for line in found:
-        whole, clean = line.all, line.clean
-        shown.add_row(
-            line.family if line.half == "all" else f"{line.family} {line.half}",
-            _SHORT.get(line.metric, METRIC_NAMES[line.metric][0]),
-            str(whole.rows) if whole.rows == whole.answered else f"{whole.answered}/{whole.rows}",
-            percent(whole.median),
-            percent(whole.p90),
-            percent(whole.bias, sign=True),
-            percent(clean.median),
-            percent(whole.coverage),
-            "-" if whole.width is None else f"{whole.width:.2f}",
-            "-" if whole.rank is None else f"{whole.rank:.2f}",
-        )
-    out = console()
-    out.print(shown)
-    out.print("n: answered/rows; clean: median without rows that a sanity check doubts;", style="dim")
-    out.print(
-        "cover: share inside our 90 % band, band: its half-width; rank: Spearman in groups.", style="dim"
-    )
-
-
-def _print_targets(found: Sequence[Verdict]) -> None:
-    shown = table("Targets", ("target", "left"), ("limit", "right"), ("reached", "right"), ("", "left"))
-    for one in found:
-        if one.reached is None:
-            continue
-        width = one.target.statistic == "width"
-        limit, reached = (
-            f"x{v:.2f}" if width else f"{100 * v:.1f} %" for v in (one.target.limit, one.reached)
-        )
-        shown.add_row(one.target.text, limit, reached, "met" if one.met else "MISSED")
-    console().print(shown)
-
-
-def _document(found: list[Pair], judged: Sequence[Verdict], inputs: str, skipped: int) -> dict[str, Any]:
+def _document(compared: Comparison, judged: Sequence[Verdict], skipped: int) -> dict[str, Any]:
     from suanli.study.validate.board import lines
 
     return {
         "schema": "suanli/validation/1",
-        "compared_with": inputs,
+        "compared_with": compared.inputs,
         "rows_left_out": skipped,
         "lines": [
             {
@@ -197,8 +174,9 @@ def _document(found: list[Pair], judged: Sequence[Verdict], inputs: str, skipped
                 "all": _scores(line.all),
                 "clean": _scores(line.clean),
             }
-            for line in lines(found)
+            for line in lines(compared.pairs)
         ],
+        "services": [{name: getattr(one, name) for name in one.__slots__} for one in compared.published],
         "targets": [
             {
                 "text": one.target.text,
@@ -240,31 +218,5 @@ def _grid(deployments: Deployments, record: str, update: bool, as_json: bool) ->
         entries = [{name: getattr(one, name) for name in one.__slots__} for one in found]
         print_json({"schema": "suanli/prediction-changes/1", "questions": len(rows), "changes": entries})
     else:
-        _print_changes(found, len(rows))
+        print_changes(found, len(rows))
     return 1 if found else 0
-
-
-def _print_changes(found: Sequence[Any], questions: int) -> None:
-    if not found:
-        click.echo(f"No change: {questions} predictions agree with the record to six digits.")
-        return
-    shown = table(
-        f"{len({one.question for one in found})} of {questions} predictions changed",
-        ("question", "left"),
-        ("field", "left"),
-        ("was", "right"),
-        ("now", "right"),
-        ("", "right"),
-    )
-    for one in found[:40]:
-        shown.add_row(one.question, one.field, one.was, one.now, _ratio(one.was, one.now))
-    console().print(shown)
-    if len(found) > 40:
-        click.echo(f"... and {len(found) - 40} more: --json lists them all")
-
-
-def _ratio(was: str, now: str) -> str:
-    try:
-        return f"{100 * (float(now) / float(was) - 1):+.1f} %"
-    except (ValueError, ZeroDivisionError):
-        return ""

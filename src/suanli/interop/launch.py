@@ -31,7 +31,7 @@ def launch_script(launch: Launch, engine: str) -> str:
         InputError: no such engine, or a layout that the engine cannot start.
     """
     if engine not in ENGINES:
-        raise InputError(f'--export {engine}: no such engine. Choose {" or ".join(ENGINES)}')
+        raise InputError(f"--export {engine}: no such engine. Choose {' or '.join(ENGINES)}")
     servers = sorted(launch.servers, key=lambda server: -server.chips)
     _check_placeable(servers, launch, engine)
     nodes = _nodes(servers, launch.chips_per_node)
@@ -70,16 +70,16 @@ def _nodes(servers: Sequence[Server], chips_per_node: int) -> int:
 
 def _header(launch: Launch, servers: Sequence[Server], engine: str, nodes: int) -> list[str]:
     total = sum(server.count * server.chips for server in servers)
-    parts = " and ".join(f"{_many(server)} of {_shape(server)}" for server in servers)
     name = {"vllm": "vLLM", "sglang": "SGLang"}[engine]
     hosts = " ".join(f"host{index}" for index in range(min(nodes, 3))) + (" ..." if nodes > 3 else "")
     return [
         "#!/usr/bin/env bash",
-        f"# {launch.model} with {name} on {total} x {launch.chip}: {parts}.",
+        f"# {launch.model} with {name} on {total} x {launch.chip}:",
+        *(f"#   {_many(server)} of {_shape(server)}" for server in servers),
         *(f"# {line}" for line in launch.expected),
         *([f"# MODEL must be {launch.checkpoint}."] if launch.checkpoint else []),
         "#",
-        f'# Run it on {_count(nodes, "node")}, HOSTS in the same order everywhere and NODE counting from 0:',
+        f"# Run it on {_count(nodes, 'node')}, HOSTS in the same order everywhere and NODE counting from 0:",
         f'#   NODE=0 HOSTS="{hosts}" bash launch.sh [more flags for every server]',
         "set -euo pipefail",
         "",
@@ -118,7 +118,7 @@ def _block(launch: Launch, server: Server, engine: str, first: int) -> str:
     }
     flags = (vllm_flags if engine == "vllm" else sglang_flags)(launch, server)
     name = (server.role or "serve").upper()
-    lines = [f"# -- {title[server.role]} " + "-" * max(98 - len(title[server.role]), 3), f"{name}=("]
+    lines = [f"# -- {title[server.role]} " + "-" * (74 - len(title[server.role])), f"{name}=("]
     for flag, value, reason in flags:
         lines += [f"  # {reason}", f"  {flag} {shlex.quote(value)}" if value else f"  {flag}"]
     lines.append(")")
@@ -127,14 +127,20 @@ def _block(launch: Launch, server: Server, engine: str, first: int) -> str:
     return "\n".join([*lines, *start])
 
 
+def _at(first: int, step: int) -> str:
+    """Shell arithmetic of where server i begins."""
+    return (f"{first} + " if first else "") + ("i" if step == 1 else f"{step} * i")
+
+
 def _local(launch: Launch, server: Server, engine: str, first: int, name: str) -> list[str]:
     """Servers that share a node, or fill it: each takes the next chips."""
     size = server.chips
     lines = [
-        f"# Server i takes {_count(size, 'chip')} from chip {first} + {size} i on, counted over all nodes.",
+        f"# Server i takes {_count(size, 'chip')} from chip {_at(first, size)} on, counted over all nodes.",
         f"for ((i = 0; i < {server.count}; i++)); do",
-        f"  ((({first} + {size} * i) / CHIPS == NODE)) || continue",
-        f"  chip=$((({first} + {size} * i) % CHIPS))",
+        f"  at=$(({_at(first, size)}))",
+        "  ((at / CHIPS == NODE)) || continue",
+        "  chip=$((at % CHIPS))",
     ]
     return [*lines, *(f"  {line}" for line in _command(server, engine, name, [])), "done"]
 
@@ -144,27 +150,27 @@ def _spread(launch: Launch, server: Server, engine: str, first: int, name: str) 
     nodes = server.chips // launch.chips_per_node
     begin = first // launch.chips_per_node
     lines = [
-        f"# Server i fills {nodes} nodes from node {begin} + {nodes} i on; its first node takes the requests.",
+        f"# Server i fills {nodes} nodes from node {_at(begin, nodes)} on; its first node takes the requests.",
         f"for ((i = 0; i < {server.count}; i++)); do",
-        f"  rank=$((NODE - {begin} - {nodes} * i))",
+        f"  head=$(({_at(begin, nodes)}))",
+        "  rank=$((NODE - head))",
         f"  ((rank >= 0 && rank < {nodes})) || continue",
-        f"  head=${{HOSTS[{begin} + {nodes} * i]}}",
         "  chip=0",
     ]
     if engine == "sglang":
-        extra = ['--dist-init-addr "$head:5000"', f"--nnodes {nodes}", '--node-rank "$rank"']
+        extra = ['--dist-init-addr "${HOSTS[head]}:5000"', f"--nnodes {nodes}", '--node-rank "$rank"']
         tail: list[str] = []
     elif server.dp > 1:
         local = server.dp // nodes
         extra = [
             f"--data-parallel-size-local {local}",
             f'--data-parallel-start-rank "$((rank * {local}))"',
-            '--data-parallel-address "$head"',
+            '--data-parallel-address "${HOSTS[head]}"',
             "--data-parallel-rpc-port 13345",
         ]
         tail = ["headless=()", "((rank == 0)) || headless=(--headless)"]
     else:
-        extra = [f"--nnodes {nodes}", '--node-rank "$rank"', '--master-addr "$head"']
+        extra = [f"--nnodes {nodes}", '--node-rank "$rank"', '--master-addr "${HOSTS[head]}"']
         tail = ["headless=()", "((rank == 0)) || headless=(--headless)"]
     extra += ['"${headless[@]}"'] if tail else []
     lines += [f"  {line}" for line in tail]
@@ -179,7 +185,10 @@ def _command(server: Server, engine: str, name: str, extra: Sequence[str]) -> li
     if engine == "vllm":
         call = ['vllm serve "$MODEL"']
         if server.role:
-            settings += ['VLLM_NIXL_SIDE_CHANNEL_HOST="${HOSTS[NODE]}"', "VLLM_NIXL_SIDE_CHANNEL_PORT=$((5600 + chip))"]
+            settings += [
+                'VLLM_NIXL_SIDE_CHANNEL_HOST="${HOSTS[NODE]}"',
+                "VLLM_NIXL_SIDE_CHANNEL_PORT=$((5600 + chip))",
+            ]
     else:
         call = ['python -m sglang.launch_server --model-path "$MODEL" --host 0.0.0.0']
     options = [f'"${{{name}[@]}}" --port $(({_PORT[server.role]} + chip))']
@@ -196,14 +205,16 @@ def _indented(options: Sequence[str]) -> list[str]:
 
 def _ending(servers: Sequence[Server], engine: str) -> list[str]:
     """What binds the servers together, on the first node: a router, or the list of endpoints for the user's own."""
-    lines = ["# -- One address for all of them, on the first node " + "-" * 49, "if ((NODE == 0)); then"]
+    lines = ["# -- One address for all of them, on the first node " + "-" * 26, "if ((NODE == 0)); then"]
     first = 0
     for server in servers:
         step = server.chips
         var = {"": "urls", "prefill": "prefill", "decode": "decode"}[server.role]
         lines.append(f"  {var}=()")
         lines.append(f"  for ((i = 0; i < {server.count}; i++)); do")
-        lines.append(f"    at=$(({first} + {step} * i)); host=${{HOSTS[at / CHIPS]}}; port=$(({_PORT[server.role]} + at % CHIPS))")
+        lines.append(f"    at=$(({_at(first, step)}))")
+        lines.append("    host=${HOSTS[at / CHIPS]}")
+        lines.append(f"    port=$(({_PORT[server.role]} + at % CHIPS))")
         lines.append(f"    {var}+=({_endpoint(server, engine)})")
         lines.append("  done")
         first += server.count * step
@@ -223,7 +234,11 @@ def _router(servers: Sequence[Server], engine: str) -> list[str]:
         call = "  python -m sglang_router.launch_router --host 0.0.0.0 --port 30000"
         if split:
             return [f'{call} --pd-disaggregation "${{prefill[@]}}" "${{decode[@]}}" &']
-        return [f'{call} --worker-urls "${{urls[@]}}" &'] if servers[0].count > 1 else ['  echo "serving at ${urls[0]}"']
+        return (
+            [f'{call} --worker-urls "${{urls[@]}}" &']
+            if servers[0].count > 1
+            else ['  echo "serving at ${urls[0]}"']
+        )
     if not split:
         return ['  echo "serving at ${urls[*]}; give each request to the one with the fewest running"']
     return [

@@ -109,7 +109,7 @@ def _expert_reason(launch: Launch, server: Server) -> str:
 def _step_reason(launch: Launch, server: Server) -> str:
     if server.role == "prefill":
         return "Prompt tokens of a step: enough to fill the chip."
-    return "Prompt tokens of a step: larger steps delay running requests, smaller ones delay prompts."
+    return "Prompt tokens of a step: more delay running requests, fewer delay prompts."
 
 
 def vllm_flags(launch: Launch, server: Server) -> list[Flag]:
@@ -129,7 +129,9 @@ def vllm_flags(launch: Launch, server: Server) -> list[Flag]:
     if _exchanges_over_network(launch, server):
         large = server.role == "prefill"
         kind = "deepep_high_throughput" if large else "deepep_low_latency"
-        reason = f"Tokens travel between nodes: kernels for {'large prompt' if large else 'small decode'} batches."
+        reason = (
+            f"Tokens travel between nodes: kernels for {'large prompt' if large else 'small decode'} batches."
+        )
         flags.append(("--all2all-backend", kind, reason))
     group = math.ceil(server.sequences / server.dp)
     counted = f" vLLM counts each of the {server.dp} groups." if server.dp > 1 else ""
@@ -166,7 +168,9 @@ def sglang_flags(launch: Launch, server: Server) -> list[Flag]:
         flags.append(("--pp-size", str(server.pp), _stage_reason(server)))
     if server.dp > 1:
         flags.append(("--dp-size", str(server.dp), _group_reason(server)))
-        flags.append(("--enable-dp-attention", "", "The groups attend to requests of their own inside one server."))
+        flags.append(
+            ("--enable-dp-attention", "", "The groups attend to requests of their own inside one server.")
+        )
     if server.ep > 1:
         flags.append(("--ep-size", str(server.ep), _expert_reason(launch, server)))
     if _exchanges_over_network(launch, server):
@@ -179,7 +183,11 @@ def sglang_flags(launch: Launch, server: Server) -> list[Flag]:
     kept = f"Weights and KV take {static:.0%} of {launch.memory_bytes / 1e9:.0f} GB; activations and graphs the rest."
     flags += [
         ("--max-running-requests", str(requests), _sequences_reason(server) + per_group),
-        ("--chunked-prefill-size", str(server.chunk_tokens * server.dp), _step_reason(launch, server) + per_group),
+        (
+            "--chunked-prefill-size",
+            str(server.chunk_tokens * server.dp),
+            _step_reason(launch, server) + per_group,
+        ),
         ("--context-length", str(launch.context_tokens), _context_reason(launch)),
         ("--mem-fraction-static", f"{static:.2f}", kept),
         *_format_flags(launch, "sglang"),
@@ -208,7 +216,9 @@ def _stage_reason(server: Server) -> str:
 
 
 def _group_reason(server: Server) -> str:
-    return f"{server.dp} attention groups with KV of their own share the experts: no chip repeats another's KV."
+    return (
+        f"{server.dp} attention groups with KV of their own share the experts: no chip repeats another's KV."
+    )
 
 
 def _context_reason(launch: Launch) -> str:
@@ -230,5 +240,7 @@ def _format_flags(launch: Launch, engine: str) -> list[Flag]:
         reason = f"Weights are quantised to {launch.weights} when loaded; the checkpoint holds wider ones."
         flags.append(("--quantization", launch.weights, reason))
     if launch.kv.startswith("fp8"):
-        flags.append(("--kv-cache-dtype", _FP8_FLAG[engine], "KV in 8 bits: twice the sequences of BF16 in memory."))
+        flags.append(
+            ("--kv-cache-dtype", _FP8_FLAG[engine], "KV in 8 bits: twice the sequences of BF16 in memory.")
+        )
     return flags

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from suanli.errors import NoDataError
 from suanli.interop.launch_flags import Launch, Server
 from suanli.serving.engine import Engine
-from suanli.serving.layout import Placement
 from suanli.study.recommend.layouts import HOST_CHIPS
 from suanli.study.recommend.rows import Pool, Row
 from suanli.study.recommend.search import Search
@@ -30,15 +28,10 @@ def launch_plan(searched: Search, row: Row, config: Mapping[str, Any]) -> Launch
         searched: the search that found it.
         row: the deployment.
         config: the model's config, with its names.
-
-    Raises:
-        NoDataError: a layout that cannot be timed any more.
     """
     question = searched.question
     evaluator = next(f.evaluator for f in searched.fields if f.evaluator.point.chip.id == row.chip)
-    ready = evaluator.engine(Placement())
-    if ready is None:
-        raise NoDataError(f"{question.model} cannot be timed on {row.chip}")
+    ready = evaluator.single
     asked = evaluator.point.weights_dtype
     narrower = asked != "native" and ready.precision.weights != ready.model.dtypes
     at_load = narrower and asked in _QUANTISED_AT_LOAD
@@ -54,7 +47,10 @@ def launch_plan(searched: Search, row: Row, config: Mapping[str, Any]) -> Launch
         context_tokens=math.ceil(question.isl + question.osl),
         prefix_share=question.prefix_share,
         expected=_expected(searched, row),
-        servers=tuple(_server(evaluator.memory(p.placement, p.role, p.requests), ready, p, question.isl) for p in row.pools),
+        servers=tuple(
+            _server(evaluator.memory(p.placement, p.role, p.requests), ready, p, question.isl)
+            for p in row.pools
+        ),
     )
 
 
@@ -89,11 +85,13 @@ def _server(memory: Any, ready: Engine, pool: Pool, isl: float) -> Server:
 def _expected(searched: Search, row: Row) -> tuple[str, ...]:
     question, wanted = searched.question, searched.objectives
     goals = [
-        f"{name} {digits(seen * 1e3, 3)} ms" + ("" if slo is None else f" (objective {digits(slo * 1e3, 3)} ms)")
+        f"{name} {digits(seen * 1e3, 3)} ms"
+        + ("" if slo is None else f" (objective {digits(slo * 1e3, 3)} ms)")
         for name, seen, slo in (("TTFT", row.ttft_s, wanted.ttft_s), ("TPOT", row.tpot_s, wanted.tpot_s))
     ]
+    lengths = f"{question.isl:,.0f} tokens in and {question.osl:,.0f} out"
     lines = [
-        f"Expected with {row.requests:,.0f} requests in flight, {question.isl:,.0f} tokens in and {question.osl:,.0f} out:",
+        f"Expected with {row.requests:,.0f} requests in flight, {lengths}:",
         f"  {', '.join(goals)}, {digits(row.output_tokens_per_s)} output tokens/s.",
         f"  Basis: {row.basis or 'not answered'}; calibrate with measurements of your own before you rely on it.",
     ]

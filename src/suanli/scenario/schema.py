@@ -131,6 +131,7 @@ class Serving(Section):
     prefill: Pool | None = None
     decode: Pool | None = None
     slo: Slo = Slo()
+    method: Literal["steady", "simulate"] = "steady"
     batch_per_chip: Count | None = None
     prefill_load_factor: Fraction | None = None
     decode_load_factor: Fraction | None = None

@@ -53,7 +53,8 @@ def room_steps(s: State, p: int, free: float, wanted: int) -> int:
     """
     batch, size = s.pi[p, c.BATCH], s.pi[p, c.BLOCK]
     if s.pf[p, c.ADVANCE] != 1.0:
-        return min(wanted, math.floor(free / (batch * s.pf[p, c.ADVANCE] / size)))
+        fluid = math.floor(free / (batch * s.pf[p, c.ADVANCE] / size))
+        return int(min(wanted, fluid))
     if (wanted // size + 1) * batch <= free:
         return wanted
     whole = int(free) // batch

@@ -85,7 +85,7 @@ def from_roofline(
 
     f(n) = max(weights read/(e_m W), n c i/e(n)) + n x (1 - o)/e_l + overhead, with the expected distinct experts of n
     tokens; g = KV of a token over the bandwidth; h = time of a query-key pair at the peak of the wide format. Attention
-    is a kernel of its own, so its time adds to that of the products (the steady state takes the larger of the two sums).
+    is a kernel of its own, so its time adds to that of the products (the steady state takes the larger sum of the two).
 
     Args:
         model: the model.

@@ -21,10 +21,10 @@ _OUTLIER = 0.1
 # Weight of TTFT beside TPOT: its noise is three times as large.
 _TTFT_WEIGHT = 0.35
 # Pull towards the constants for unknown frameworks, in residuals of a logarithm per `Constant.scale`.
-_PRIOR = 0.3
+_PRIOR = 1.0
 # A version's factor counts like this many rows of no drift.
-_SHRINK = 3.0
-_BAND = 0.9
+_SHRINK = 4.0
+_BAND = 0.92
 _WIDEST_BAND = {"dense": 1.25, "moe": 1.45, "mla": 1.45}
 
 

@@ -96,7 +96,9 @@ class Candidates:
 
 def join(parts: Sequence[Candidates]) -> Candidates:
     """Put candidates together."""
-    return Candidates(*(np.concatenate([getattr(part, entry.name) for part in parts]) for entry in fields(Candidates)))
+    return Candidates(
+        *(np.concatenate([getattr(part, entry.name) for part in parts]) for entry in fields(Candidates))
+    )
 
 
 def aggregated(field: Field, number: int, osl: float, n_chips: int) -> list[Candidates]:
@@ -117,7 +119,8 @@ def aggregated(field: Field, number: int, osl: float, n_chips: int) -> list[Cand
             none = np.full(size, -1)
             found.append(
                 Candidates(
-                    *_constants(size, number, at),
+                    np.full(size, number),
+                    np.full(size, at),
                     np.arange(size),
                     np.full(size, replicas),
                     none,
@@ -130,10 +133,6 @@ def aggregated(field: Field, number: int, osl: float, n_chips: int) -> list[Cand
                 )
             )
     return found
-
-
-def _constants(size: int, *values: int) -> list[Index]:
-    return [np.full(size, value, dtype=np.int64) for value in values]
 
 
 @dataclass(frozen=True, slots=True)

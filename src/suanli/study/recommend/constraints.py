@@ -22,12 +22,14 @@ class Binding:
         name: "TPOT", "TTFT", "memory", "framework" (its limit of running requests) or "chips".
         used: share of it that is used [1].
         gain: relative gain in tokens per second from a quarter more of it [1].
-        then: the constraint that stops the deployment that is best then; "" where none does.
+        most: relative gain where it is lifted altogether; None for memory and chips [1].
+        then: the constraint that stops the deployment that is best then; "" where the chips do.
     """
 
     name: str
     used: float
     gain: float
+    most: float | None
     then: str
 
 
@@ -64,49 +66,48 @@ def constraints(searched: Search, found: Candidates, best: int) -> list[Binding]
     """
     wanted = searched.objectives
     rate = float(found.output_tokens_per_s[best])
-    points, load = searched.layout(found, best), int(found.load[best])
-    listed = []
+    listed = [_memory(searched, found, best)]
     if wanted.tpot_s is not None:
-        looser = replace(wanted, tpot_s=wanted.tpot_s * LOOSER)
-        listed.append(_loosened(searched, "TPOT", float(found.tpot_s[best]) / wanted.tpot_s, looser, rate))
+        looser, lifted = (replace(wanted, tpot_s=value) for value in (wanted.tpot_s * LOOSER, None))
+        used = float(found.tpot_s[best]) / wanted.tpot_s
+        listed.append(_objective(searched, "TPOT", used, looser, lifted, rate))
     if wanted.ttft_s is not None:
-        looser = replace(wanted, ttft_s=wanted.ttft_s * LOOSER)
-        listed.append(_loosened(searched, "TTFT", float(found.ttft_s[best]) / wanted.ttft_s, looser, rate))
-    listed.append(_memory(searched, found, best, points, load))
-    listed.append(_loosened(searched, "chips", 1.0, wanted, rate, LOOSER))
-    return sorted(listed, key=lambda one: (one.name == "chips", -round(one.gain, 4), -one.used))
+        looser, lifted = (replace(wanted, ttft_s=value) for value in (wanted.ttft_s * LOOSER, None))
+        used = float(found.ttft_s[best]) / wanted.ttft_s
+        listed.append(_objective(searched, "TTFT", used, looser, lifted, rate))
+    listed.sort(key=lambda one: (-round(one.gain, 4), -one.used))
+    more = searched.meeting(wanted, LOOSER)
+    gain = float(more.output_tokens_per_s[more.best()]) / rate - 1.0
+    return [*listed, Binding("chips", 1.0, max(gain, 0.0), None, "")]
 
 
-def _loosened(
-    searched: Search, name: str, used: float, looser: Objectives, rate: float, more: float = 1.0
+def _objective(
+    searched: Search, name: str, used: float, looser: Objectives, lifted: Objectives, rate: float
 ) -> Binding:
-    found = searched.meeting(looser, more)
-    at = found.best()
-    gain = float(found.output_tokens_per_s[at]) / rate - 1.0
-    return Binding(name, used, max(gain, 0.0), stops(searched, found, at, looser))
+    gains = []
+    for objectives in (looser, lifted):
+        found = searched.meeting(objectives)
+        at = found.best()
+        gains.append(max(float(found.output_tokens_per_s[at]) / rate - 1.0, 0.0))
+    return Binding(name, used, gains[0], gains[1], stops(searched, found, at, lifted))
 
 
-def _memory(searched: Search, found: Candidates, best: int, points: Points, load: int) -> Binding:
+def _memory(searched: Search, found: Candidates, best: int) -> Binding:
     """A quarter more memory a chip, for the layout of the best deployment."""
-    field = searched.fields[int(found.field[best])]
-    evaluator, split = field.evaluator, found.pool[best] >= 0
+    points, load = searched.layout(found, best), int(found.load[best])
     name, used = _room(points), float(points.requests[load]) / points.capacity
     if load + 1 < points.requests.size:
-        return Binding("memory", used, 0.0, stops(searched, found, best, searched.objectives))
-    larger = evaluator.with_memory(LOOSER)
+        return Binding(name, used, 0.0, None, "")
+    larger = searched.fields[int(found.field[best])].evaluator.with_memory(LOOSER)
+    split, wanted = found.pool[best] >= 0, searched.objectives
     again = larger.decode(points.placement) if split else larger.aggregated(points.placement)
     if again is None:
-        return Binding(name, used, 0.0, "")
-    wanted = searched.objectives
-    meets = np.ones(again.requests.size, dtype=bool)
-    if wanted.tpot_s is not None:
-        meets &= again.tpot_s <= wanted.tpot_s
-    if wanted.ttft_s is not None and not split:
-        meets &= again.ttft_s <= wanted.ttft_s
-    rates = np.where(meets, again.requests_per_s, 0.0)
+        return Binding(name, used, 0.0, None, "")
+    slow = again.tpot_s > (np.inf if wanted.tpot_s is None else wanted.tpot_s)
+    late = again.ttft_s > (np.inf if wanted.ttft_s is None or split else wanted.ttft_s)
+    rates = np.where(slow | late, 0.0, again.requests_per_s)
     at = int(np.argmax(rates))
-    gain = float(rates[at]) / float(points.requests_per_s[load]) - 1.0
-    then = ""
-    if at + 1 < again.requests.size:
-        then = "TPOT" if wanted.tpot_s is not None and again.tpot_s[at + 1] > wanted.tpot_s else "TTFT"
-    return Binding(name, used, max(gain, 0.0), then or name)
+    gain = max(float(rates[at]) / float(points.requests_per_s[load]) - 1.0, 0.0)
+    if at + 1 >= again.requests.size:
+        return Binding(name, used, gain, None, name)
+    return Binding(name, used, gain, None, "TPOT" if slow[at + 1] else "TTFT" if late[at + 1] else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,16 +61,18 @@ class Evaluator:
     """
 
     def __init__(self, point: Point, tables: Coefficients) -> None:
-        """Check the question.
+        """Check the question and make one chip ready, for formats and constants do not depend on the layout.
 
         Raises:
             InputError: a number of the question makes no sense.
-            UnknownIdError: an option that does not exist.
+            UnknownIdError: an option or format that does not exist.
+            InfeasibleError: the chip cannot compute in the format that was asked for.
+            NoDataError: the calibration lacks an operator of the model.
         """
         check(point)
         self.point = point
         self.tables = tables
-        self._single: Engine | None = None
+        self.single = self._engine(Placement(), "mixed")
 
     def with_memory(self, times: float) -> Evaluator:
         """Return an evaluator of the same chip with more or less memory."""
@@ -77,49 +80,41 @@ class Evaluator:
         return Evaluator(replace(self.point, chip=chip), self.tables)
 
     def engine(self, placement: Placement, phase: str = "mixed") -> Engine | None:
-        """Make one replica of a layout ready; None where the calibration cannot time it.
+        """Make one replica of a layout ready; None where the calibration cannot time it."""
+        try:
+            return self._engine(placement, phase)
+        except (InputError, NoDataError):
+            return None
 
-        Raises:
-            InfeasibleError: the chip cannot compute in the format that was asked for.
-        """
-        groups = placement.dp if self.point.model.experts_per_layer else None
+    def _engine(self, placement: Placement, phase: str) -> Engine:
         asked = replace(
             self.point,
             n_chips=placement.chips,
             tp=placement.tp,
             pp=placement.pp,
-            dp=groups,
+            dp=placement.dp if self.point.model.experts_per_layer else None,
             ep=placement.ep,
             phase=phase,
         )
-        try:
-            return engine(asked, self.tables)
-        except (InputError, NoDataError):
-            return None
+        return engine(asked, self.tables)
 
-    def memory(self, placement: Placement, phase: str = "mixed", clients: float = 1.0) -> MemoryParts | None:
-        """Share out the memory of a chip, as `estimate` does for a phase; None where nothing can be timed."""
-        if self._single is None:
-            self._single = self.engine(Placement())
-        if self._single is None:
-            return None
+    def memory(self, placement: Placement, phase: str = "mixed", clients: float = 1.0) -> MemoryParts:
+        """Share out the memory of a chip, as `estimate` does for a phase; no step time is needed for it."""
         point = self.point
         mean = 0.5 * (1.0 + point.options.get("length_low_share", 1.0)) if phase == "mixed" else 1.0
         output = 1.0 if phase == "prefill" else point.osl * mean
-        # Formats and constants do not depend on the layout, and no step time is needed here.
-        return replace(self._single, placement=placement).memory(point.isl * mean, output, clients)
+        return replace(self.single, placement=placement).memory(point.isl * mean, output, clients)
 
     def capacity(self, placement: Placement, phase: str = "mixed") -> tuple[float, bool]:
         """Requests that a replica can run at a time, and whether memory sets that number, not the framework.
 
         More sequences leave less room, for their activations: memory is shared out again for what fits alone.
         """
-        alone = self.memory(placement, phase)
-        if alone is None or self._single is None or alone.sequences < 1.0:
+        alone = self.memory(placement, phase).sequences
+        if alone < 1.0:
             return 0.0, True
-        again = self.memory(placement, phase, alone.sequences * placement.dp)
-        by_memory = again.sequences * placement.dp if again is not None else 0.0
-        by_framework = float(self._single.serving.values.max_sequences) * placement.dp
+        by_memory = self.memory(placement, phase, alone * placement.dp).sequences * placement.dp
+        by_framework = float(self.single.serving.values.max_sequences) * placement.dp
         return min(by_memory, by_framework), by_memory <= by_framework
 
     def aggregated(self, placement: Placement) -> Points | None:
@@ -129,7 +124,9 @@ class Evaluator:
         ready = self.engine(placement) if requests.size else None
         if ready is None:
             return None
-        load = replace(load_of(replace(self.point, concurrency=1.0), ready), clients=requests, capacity=capacity)
+        load = replace(
+            load_of(replace(self.point, concurrency=1.0), ready), clients=requests, capacity=capacity
+        )
         seen = closed_loop(ready.table, ready.serving.values, load)
         full = np.ones_like(requests)
         return Points(
@@ -163,7 +160,9 @@ class Evaluator:
             return None
         isl = self.point.isl
         found = [prefill_pool(ready, float(n), isl, self.point.options) for n in together]
-        interval = np.array([one.interval_s for one in found])[:, None]
+        # The stage with the most layers sets the pace.
+        uneven = math.ceil(ready.model.layer_count / placement.pp) * placement.pp / ready.model.layer_count
+        interval = np.array([one.interval_s for one in found])[:, None] * uneven
         first = np.array([one.time_s for one in found])[:, None] - interval + self.transfer_s(ready)
         first = first + ready.serving.values.ttft_base_s
         ttft = ttft_s(isl, isl / interval, _USES, first)

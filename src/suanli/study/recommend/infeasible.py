@@ -16,6 +16,7 @@ from suanli.study.recommend.evaluate import Evaluator
 from suanli.study.recommend.layouts import layouts
 from suanli.study.recommend.question import Question
 from suanli.study.recommend.search import Objectives, Search, request_for, search, with_chips
+from suanli.study.recommend.words import seconds
 from suanli.units import digits
 
 _MORE_CHIPS = (2.0, 4.0, 8.0)
@@ -49,30 +50,29 @@ def refuse(searched: Search, deployments: Deployments) -> InfeasibleError:
         reason, changes = _missed(searched, whole), list(_objective_changes(searched))
     else:
         reason, changes = _overflow(searched), list(_length_changes(searched))
-    changes += [*_chip_changes(searched, deployments, bool(len(whole))), *_format_changes(question, deployments)]
+    changes += [
+        *_chip_changes(searched, deployments, bool(len(whole))),
+        *_format_changes(question, deployments),
+    ]
     lines = [f"Infeasible: {reason}", *(f"  {text}" for text in searched.skipped)]
     if changes:
         first, *rest = sorted(changes, key=lambda change: change.size)
-        lines.append(f"Smallest change that fits: {first.text}.")
+        where = "" if len(whole) else " in memory"
+        lines.append(f"Smallest change that fits{where}: {first.text}.")
         lines += [f"Or: {change.text}." for change in rest[:3]]
     return InfeasibleError("\n".join(lines))
 
 
-def time_text(seconds: float) -> str:
-    """Print a time as the flags take it: "29.4 ms", "1.2 s"."""
-    return f"{digits(seconds * 1e3, 3)} ms" if seconds < 1.0 else f"{digits(seconds, 3)} s"
-
-
 def _missed(searched: Search, whole: Candidates) -> str:
     wanted = searched.objectives
-    asked = [f"{name} {time_text(value)}" for name, value in _named(wanted) if value is not None]
+    asked = [f"{name} {seconds(value)}" for name, value in _named(wanted) if value is not None]
     fastest, first = float(np.min(whole.tpot_s)), float(np.min(whole.ttft_s))
     return (
         f"no deployment of {_where(searched)} meets {' and '.join(asked)}; "
-        f"the best TPOT is {time_text(fastest)}, the best TTFT {time_text(first)}, not in the same deployment."
+        f"the best TPOT is {seconds(fastest)}, the best TTFT {seconds(first)}, not in the same deployment."
         if fastest <= (wanted.tpot_s or math.inf) and first <= (wanted.ttft_s or math.inf)
         else f"no deployment of {_where(searched)} meets {' and '.join(asked)}; "
-        f"the best TPOT is {time_text(fastest)}, the best TTFT {time_text(first)}."
+        f"the best TPOT is {seconds(fastest)}, the best TTFT {seconds(first)}."
     )
 
 
@@ -113,7 +113,10 @@ def _loosened(flag: str, needed_s: float, asked_s: float) -> Change:
     shown = needed_s * scale
     step = 10.0 ** (math.floor(math.log10(shown)) - 2)
     rounded = math.ceil(shown / step - 1e-9) * step
-    return Change(f'{flag} "{digits(rounded, 3)} {"ms" if scale > 1.0 else "s"}" (now {time_text(asked_s)})', needed_s / asked_s)
+    return Change(
+        f'{flag} "{digits(rounded, 3)} {"ms" if scale > 1.0 else "s"}" (now {seconds(asked_s)})',
+        needed_s / asked_s,
+    )
 
 
 def _overflow(searched: Search) -> str:
@@ -125,8 +128,12 @@ def _overflow(searched: Search) -> str:
         need = _least_need(evaluator, field.supply.chips)
         parts.append(
             f"{question.model} does not fit on {field.supply.chips} x {chip.id} in any layout"
-            + (f": at least {need / 1e9:,.0f} GB a chip for weights, activations and one request, "
-               f"{chip.memory_bytes / 1e9:,.0f} GB there" if need else "")
+            + (
+                f": at least {need / 1e9:,.0f} GB a chip for weights, activations and one request, "
+                f"{chip.memory_bytes / 1e9:,.0f} GB there"
+                if need
+                else ""
+            )
         )
     return "; ".join(parts) + "."
 
@@ -134,8 +141,7 @@ def _overflow(searched: Search) -> str:
 def _least_need(evaluator: Evaluator, n_chips: int) -> float | None:
     """Memory a chip that the thriftiest layout needs for weights, activations, reserve and one request [byte]."""
     found = [evaluator.memory(one) for one in layouts(evaluator.point.model, evaluator.point.chip, n_chips)]
-    needs = [one.capacity_bytes - one.kv_bytes + one.sequence_bytes for one in found if one is not None]
-    return min(needs, default=None)
+    return min((one.capacity_bytes - one.kv_bytes + one.sequence_bytes for one in found), default=None)
 
 
 def _length_changes(searched: Search) -> Iterator[Change]:
@@ -144,7 +150,9 @@ def _length_changes(searched: Search) -> Iterator[Change]:
     for field in searched.fields:
         isl = _longest(field.evaluator, field.supply.chips, question.isl)
         if isl is not None:
-            yield Change(f"--isl {isl} (now {question.isl:g}) on {field.evaluator.point.chip.id}", question.isl / isl)
+            yield Change(
+                f"--isl {isl} (now {question.isl:g}) on {field.evaluator.point.chip.id}", question.isl / isl
+            )
 
 
 def _longest(evaluator: Evaluator, n_chips: int, isl: float) -> int | None:
@@ -178,7 +186,11 @@ def _chip_changes(searched: Search, deployments: Deployments, fits: bool) -> Ite
         grown = with_chips(searched, deployments, times)
         if len(grown.meeting(grown.objectives)):
             name = {"chips": "--chips", "power": "--power"}.get(limit.kind, "--budget")
-            amount = f"{int(limit.value * times)}" if limit.kind == "chips" else f"{digits(times, 3)} x {limit.text}"
+            amount = (
+                f"{int(limit.value * times)}"
+                if limit.kind == "chips"
+                else f"{digits(times, 3)} x {limit.text}"
+            )
             yield Change(f"{name} {amount} (now {limit.text})", times)
             return
 

@@ -51,7 +51,9 @@ def supply(limit: Limit, catalog: Catalog, chip: Accelerator, cost: HourlyCost |
         return Supply(int(limit.value), 1, f"{int(limit.value)} chips")
     if limit.kind == "rent":
         if cost is None:
-            raise NoDataError(f"{chip.id}: neither a rent nor a price on record; give --chips, or --catalog DIR with prices.csv")
+            raise NoDataError(
+                f"{chip.id}: neither a rent nor a price on record; give --chips, or --catalog DIR with prices.csv"
+            )
         each = cost.usd_per_s.value
         reason = f"{each * HOUR_S:.2f} USD/h a chip ({cost.basis})"
         return _whole(limit, chip, each, 1, reason)
@@ -64,7 +66,9 @@ def _whole(limit: Limit, chip: Accelerator, each: float, size: int, reason: str)
     # A limit of exactly n systems must not become n - 1 through the last digit of a float.
     count = int(limit.value / each * (1.0 + 1e-12))
     if count < 1:
-        raise InfeasibleError(f"{limit.text} is less than one system of {chip.id}: {reason}. Raise it {each / limit.value:.1f} times.")
+        raise InfeasibleError(
+            f"{limit.text} is less than one system of {chip.id}: {reason}. Raise it {each / limit.value:.1f} times."
+        )
     return Supply(count * size, size, reason)
 
 
@@ -84,7 +88,9 @@ def _price(catalog: Catalog, chip: Accelerator) -> tuple[float, int, str]:
         return price, size, f"{key} of {size} chips costs {price:,.0f} USD"
     fact = catalog.get("chips", chip.id, "price") if chip.id in catalog.table("chips") else None
     if fact is None or fact.unit != "USD":
-        raise NoDataError(f"{chip.id}: no price in USD on record; give a rent (--budget in USD/h), --chips, or --catalog DIR")
+        raise NoDataError(
+            f"{chip.id}: no price in USD on record; give a rent (--budget in USD/h), --chips, or --catalog DIR"
+        )
     host = catalog.fact("assumptions", "hardware", "server_price_per_chip_share").si
     each = fact.si * (1.0 + host)
     return each, 1, f"{fact.si:,.0f} USD a chip of {fact.as_of} and {host:.0%} for its host"

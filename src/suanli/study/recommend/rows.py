@@ -32,6 +32,7 @@ class Pool:
         placement: the layout, with its replicas.
         requests: requests in flight on one replica [1].
         capacity: requests that one replica can hold [1].
+        by_memory: whether memory sets the capacity, not the framework's limit of running requests.
         use: share of the time that a prefill replica is busy; 1 elsewhere [1].
     """
 
@@ -39,6 +40,7 @@ class Pool:
     placement: Placement
     requests: float
     capacity: float
+    by_memory: bool = True
     use: float = 1.0
 
     @property
@@ -48,11 +50,11 @@ class Pool:
 
     @property
     def shape(self) -> str:
-        """The layout in the field's short form: "4 x tp8", "1 x dp32 ep32"."""
+        """The layout in the field's short form: "4x tp8", "1x dp32 ep32"."""
         place = self.placement
         sizes = [("tp", place.tp), ("pp", place.pp), ("dp", place.dp), ("ep", place.ep)]
         shown = " ".join(f"{name}{size}" for name, size in sizes if size > 1) or "tp1"
-        return f"{place.replicas} x {shown}"
+        return f"{place.replicas}x {shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,10 @@ class Row:
 
     @property
     def shape(self) -> str:
-        """Its pools in short form: "16 x tp2", "14 x tp1 + 9 x tp2" (prefill + decode)."""
-        return " + ".join(pool.shape for pool in self.pools)
+        """Its pools in short form: "16x tp2", "P 14x tp1, D 9x tp2" with a prefill and a decode pool."""
+        if len(self.pools) == 1:
+            return self.pools[0].shape
+        return ", ".join(f"{pool.role[0].upper()} {pool.shape}" for pool in self.pools)
 
     @property
     def main(self) -> Answer | None:
@@ -142,7 +146,7 @@ def row(searched: Search, found: Candidates, at: int) -> Row:
     points, before = searched.layout(found, at), searched.pool(found, at)
     load = int(found.load[at])
     main = _pool("mixed" if before is None else "decode", points, load, int(found.replicas[at]))
-    pools = (main,)
+    pools: tuple[Pool, ...] = (main,)
     if before is not None:
         pools = (_pool("prefill", before, int(found.pool_load[at]), int(found.pool_replicas[at])), main)
     return Row(
@@ -160,12 +164,13 @@ def row(searched: Search, found: Candidates, at: int) -> Row:
 
 def _pool(role: str, points: Points, load: int, replicas: int) -> Pool:
     place = replace(points.placement, replicas=replicas)
-    return Pool(role, place, float(points.requests[load]), points.capacity, float(points.use[load]))
+    requests, use = float(points.requests[load]), float(points.use[load])
+    return Pool(role, place, requests, points.capacity, points.by_memory, use)
 
 
 def _nearest(searched: Search, ttft_s: float, tpot_s: float, main: Pool) -> tuple[str, float]:
     wanted = searched.objectives
-    used = {"memory": main.requests / main.capacity}
+    used = {"memory" if main.by_memory else "batch": main.requests / main.capacity}
     if wanted.tpot_s is not None:
         used["TPOT"] = tpot_s / wanted.tpot_s
     if wanted.ttft_s is not None:
@@ -206,7 +211,9 @@ def answered(searched: Search, deployments: Deployments, power: PowerModel, show
     answers = tuple(deployments.answer(request) for request in requests_of(searched, shown))
     for answer in answers:
         if answer.status != "ok":
-            raise NoDataError(f"{shown.shape} on {shown.chip}: found, but estimate does not answer ({answer.reason})")
+            raise NoDataError(
+                f"{shown.shape} on {shown.chip}: found, but estimate does not answer ({answer.reason})"
+            )
     chip = deployments.chip(shown.chip)
     drawn = [
         _at_use(found, pool.use, _idle_w(power, chip) * pool.chips)
@@ -214,7 +221,11 @@ def answered(searched: Search, deployments: Deployments, power: PowerModel, show
         if (found := answer.quantities.get("power_w")) is not None
     ]
     chips_w = None if len(drawn) < len(answers) else _sum(drawn)
-    walls = [power.wall_w(chip, one, pool.chips) for one, pool in zip(drawn, shown.pools, strict=True)] if chips_w else []
+    walls = (
+        [power.wall_w(chip, one, pool.chips) for one, pool in zip(drawn, shown.pools, strict=True)]
+        if chips_w
+        else []
+    )
     return replace(
         shown,
         answers=answers,
@@ -225,7 +236,7 @@ def answered(searched: Search, deployments: Deployments, power: PowerModel, show
 
 
 def _idle_w(power: PowerModel, chip: Accelerator) -> float:
-    return float(power.chip(chip).law.idle_w)
+    return power.chip(chip).idle_w
 
 
 def _at_use(full: Interval, use: float, idle_w: float) -> Interval:

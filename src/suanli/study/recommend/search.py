@@ -115,7 +115,9 @@ def search(question: Question, deployments: Deployments) -> Search:
     if not fields:
         if len(problems) == 1:
             raise problems[0]
-        kind = InfeasibleError if any(isinstance(error, InfeasibleError) for error in problems) else NoDataError
+        kind = (
+            InfeasibleError if any(isinstance(error, InfeasibleError) for error in problems) else NoDataError
+        )
         raise kind("\n".join(str(error) for error in problems))
     return Search(question, tuple(fields), tuple(str(error) for error in problems))
 

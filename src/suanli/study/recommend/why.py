@@ -16,7 +16,9 @@ from suanli.study.recommend.rows import Row, row
 from suanli.study.recommend.search import Search
 
 _GROUPS = {
-    **dict.fromkeys(("all_reduce", "all_gather", "reduce_scatter", "dispatch", "combine", "pipeline"), "collectives"),
+    **dict.fromkeys(
+        ("all_reduce", "all_gather", "reduce_scatter", "dispatch", "combine", "pipeline"), "collectives"
+    ),
     **{name: name for name in ("attention", "experts", "host")},
 }
 _OTHERS = 3
@@ -83,7 +85,10 @@ def phase_time(searched: Search, found: Candidates, at: int) -> dict[str, float]
         prompts, outputs = (pool.chips / shown.output_tokens_per_s for pool in shown.pools)
         return {"prompts": prompts, "output tokens": outputs}
     parts = chip_time(searched, found, at)
-    return {"prompts": parts.get("prompts", 0.0), "output tokens": sum(parts.values()) - parts.get("prompts", 0.0)}
+    return {
+        "prompts": parts.get("prompts", 0.0),
+        "output tokens": sum(parts.values()) - parts.get("prompts", 0.0),
+    }
 
 
 def rivals(searched: Search, found: Candidates, best: int) -> list[Rival]:
@@ -130,6 +135,10 @@ def _rival(searched: Search, found: Candidates, best: int, at: int) -> Rival:
     its, own = ((chip_time if alike else phase_time)(searched, found, index) for index in (at, best))
     more = {name: seconds - own.get(name, 0.0) for name, seconds in its.items()}
     name = max(more, key=lambda key: more[key], default="")
-    if not name or more[name] <= 0.0 or shown.chip != searched.fields[int(found.field[best])].evaluator.point.chip.id:
+    if (
+        not name
+        or more[name] <= 0.0
+        or shown.chip != searched.fields[int(found.field[best])].evaluator.point.chip.id
+    ):
         return Rival(shown, behind, "", 0.0, 0.0, stopped)
     return Rival(shown, behind, name, its[name], own[name], stopped)

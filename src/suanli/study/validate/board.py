@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from suanli.study.validate.figure import Series, scatter
@@ -79,53 +79,70 @@ def percent(value: float | None, *, sign: bool = False) -> str:
     return f"{100.0 * value:+.1f}" if sign else f"{100.0 * value:.1f}"
 
 
-def write_board(
-    pairs: Sequence[Pair], page: Path, inputs: str, published: Sequence[Figure] = ()
-) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything that was compared.
+
+    Attributes:
+        pairs: predictions and measurements.
+        inputs: what was compared, in words: which tables.
+        published: figures of scenarios.
+        left_out: pairs predicted with constants that did not see them, by what was left out.
+    """
+
+    pairs: Sequence[Pair]
+    inputs: str
+    published: Sequence[Figure] = ()
+    left_out: Mapping[str, Sequence[Pair]] = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The targets with what was reached."""
+        return verdicts(self.pairs, self.published, self.left_out)
+
+
+def write_board(compared: Comparison, page: Path) -> list[Path]:
     """Write the page and, in `figures/` beside it, its plots.
 
     Args:
-        pairs: predictions and measurements.
+        compared: what was compared.
         page: Markdown file to write.
-        inputs: what was compared, in words: which tables.
-        published: figures of scenarios.
 
     Returns:
         The files written.
     """
-    figures = _figures(pairs)
+    figures = _figures(compared.pairs)
     folder = page.parent / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     files = [page]
     for name, text in figures.items():
         (folder / name).write_text(text, encoding="utf-8")
         files.append(folder / name)
-    page.write_text(board(pairs, inputs, list(figures), published), encoding="utf-8")
+    page.write_text(board(compared, list(figures)), encoding="utf-8")
     return files
 
 
-def board(
-    pairs: Sequence[Pair], inputs: str, figures: Sequence[str] = (), published: Sequence[Figure] = ()
-) -> str:
+def board(compared: Comparison, figures: Sequence[str] = ()) -> str:
     """Return the page as Markdown.
 
     Args:
-        pairs: predictions and measurements.
-        inputs: what was compared, in words.
+        compared: what was compared.
         figures: names of the plots in `figures/`.
-        published: figures of scenarios.
     """
+    pairs = compared.pairs
     parts = [
         "# Validation: predicted against published\n",
-        f"Written by `suanli validate --board docs/validation.md`; do not edit. Compared: {inputs}.\n",
+        f"Written by `suanli validate --board docs/validation.md`; do not edit. Compared: {compared.inputs}.\n",
         _READING,
         "## Targets\n",
-        _target_table(verdicts(pairs, published)),
+        _target_table(compared.verdicts),
         "## By family\n",
         _line_table(lines(pairs)),
         *[f"![{name.removesuffix('.svg')}](figures/{name})" for name in figures],
-        "\n## Whole services\n",
-        _figure_table(published),
+        "\n## What a stranger will see\n",
+        _left_out_table(compared.left_out),
+        "## Whole services\n",
+        _figure_table(compared.published),
         "\n## Where the error sits\nJudged half of INFX and AICGAP, TPOT.\n",
         _split_tables(pairs),
         "## Largest errors\n",
@@ -138,13 +155,13 @@ def board(
 
 _READING = """\
 Error is |predicted / measured - 1| in per cent; bias is the median with its sign. Coverage is the share of
-measurements inside our 90 % band, width its mean half-width as a factor. Rank is Spearman's correlation inside groups
+measurements inside our 90 % band, width its mean half-width as a factor. Rank is Spearman's correlation in groups
 that differ in layout and concurrency only (median over groups of four and more). "Clean" leaves out rows that a sanity
 check doubts (weights that do not fit, faster than memory allows, a batch limit of the server and the like); they are
 flagged, not dropped, and count under "all". TPOT is (end to end - TTFT)/(tokens - 1). The fit half of INFX and AICGAP
-was used for the constants of the frameworks, and the GPT-J and Mixtral rows of MLPPOW for host and fan power; what else
-was fitted stands in the columns `fitted_on` of the tables `calibration.csv` and `frameworks.csv`. Kernel errors stand on
-the [calibration page](calibration.md).
+was used for the constants of the frameworks, and the GPT-J and Mixtral rows of MLPPOW for host and fan power; what
+else was fitted stands in the columns `fitted_on` of the tables `calibration.csv` and `frameworks.csv`. Kernel errors
+stand on the [calibration page](calibration.md).
 """
 
 
@@ -162,6 +179,36 @@ def _figure(value: float, statistic: str) -> str:
     return f"x/{value:.2f}" if statistic == "width" else f"{100.0 * value:.1f} %"
 
 
+_LEFT_OUT = {
+    "none fitted": "no constant of any framework fitted: one vector set by hand",
+    "chip": "the chip's deployments and its kernel tables left out; its family stands in",
+    "model": "the model's deployments left out",
+}
+
+
+def _left_out_table(left_out: Mapping[str, Sequence[Pair]]) -> str:
+    if not left_out:
+        return "Not computed in this run; `suanli validate --leave-out` does.\n"
+    rows = [
+        "| left out | metric | n | median | mean | p90 | bias | coverage |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for what, pairs in left_out.items():
+        for metric, group in by(pairs, lambda pair: pair.metric).items():
+            found = score(group)
+            cells = (
+                percent(found.median),
+                percent(found.mean),
+                percent(found.p90),
+                percent(found.bias, sign=True),
+            )
+            name = METRIC_NAMES[metric][0]
+            rows.append(
+                f"| {_LEFT_OUT[what]} | {name} | {found.answered} | {' | '.join(cells)} | {percent(found.coverage)} |"
+            )
+    return "\n".join(rows) + "\n"
+
+
 def _figure_table(published: Sequence[Figure]) -> str:
     if not published:
         return "No scenario with published figures at hand.\n"
@@ -169,9 +216,8 @@ def _figure_table(published: Sequence[Figure]) -> str:
     for one in published:
         band = "-" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"
         ours = one.problem if one.ours is None else f"{one.ours:.5g}"
-        rows.append(
-            f"| {one.scenario} | {one.metric} | {one.published:.6g} | {ours} | {band} | {percent(one.error, sign=True)} |"
-        )
+        off = percent(one.error, sign=True)
+        rows.append(f"| {one.scenario} | {one.metric} | {one.published:.6g} | {ours} | {band} | {off} |")
     sources = dict.fromkeys(f"- {one.scenario}: {one.source}" for one in published if one.source)
     return "\n".join([*rows, "", *sources]) + "\n"
 

@@ -1,0 +1,148 @@
+"""`suanli simulate`: metrics contract, files, goodput search, bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from suanli.cli.simulate_ import command
+from suanli.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+SCENARIO = str(ROOT / "scenarios" / "sim-llama2-7b-a100.toml")
+COLUMNS = (
+    "request_id,arrived_s,scheduled_s,first_token_s,finished_s,input_tokens,output_tokens,cached_tokens,"
+    "replica,preemptions,status"
+)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    rng = np.random.default_rng(0)
+    rows = zip(
+        np.cumsum(rng.exponential(0.5, 200)),
+        rng.integers(50, 1500, 200),
+        rng.integers(1, 300, 200),
+        strict=True,
+    )
+    path = tmp_path / "trace.csv"
+    text = "".join(f"{t:.6f},{i},{o}\n" for t, i, o in rows)
+    path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n" + text, encoding="utf-8")
+    return str(path)
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(command, [SCENARIO, *args], catch_exceptions=False, standalone_mode=False)
+
+
+def document(*args: str) -> dict:
+    return json.loads(run(*args, "--json").stdout)
+
+
+def test_metrics_contract(trace: str) -> None:
+    found = document("--trace", trace)
+    assert found["schema"] == "suanli/result/1"
+    wanted = [
+        "requests",
+        "completed",
+        "duration",
+        "output_tokens_per_s",
+        "goodput",
+        "kv_hit_share",
+        "preemptions",
+    ]
+    wanted += ["energy_per_output_token"]
+    wanted += [f"{a}_{b}" for a in ("ttft", "tpot", "e2e", "queue") for b in ("mean", "p50", "p90", "p99")]
+    for name in wanted:
+        assert isinstance(found["metrics"][f"sim.{name}"]["value"], float), name
+    assert found["metrics"]["sim.completed"]["value"] == 200
+    assert found["partial"] is False
+
+
+def test_files(trace: str, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    found = document("--trace", trace, "-o", str(folder), "--window", "0:20", "--replicas", "2")
+    assert json.loads((folder / "result.json").read_text(encoding="utf-8")) == found
+    lines = (folder / "requests.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == COLUMNS
+    rows = list(csv.DictReader(lines))
+    assert len(rows) == 200
+    ttft = np.array([float(row["first_token_s"]) - float(row["arrived_s"]) for row in rows])
+    assert ttft.mean() == pytest.approx(found["metrics"]["sim.ttft_mean"]["value"], rel=1e-6)
+    events = json.loads((folder / "chrome_trace.json").read_text(encoding="utf-8"))["traceEvents"]
+    assert {event["tid"] for event in events} == {0, 1}
+    assert all(event["dur"] > 0 for event in events)
+    for name in ("latency.svg", "batch.svg", "kv.svg", "power.svg"):
+        assert (folder / name).read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_same_seed_same_bytes(trace: str, tmp_path: Path) -> None:
+    texts = []
+    for name in ("a", "b"):
+        run("--trace", trace, "--qps", "3", "--seed", "5", "-o", str(tmp_path / name))
+        texts.append(
+            [(tmp_path / name / f).read_bytes() for f in ("requests.csv", "series.csv", "result.json")]
+        )
+    assert texts[0] == texts[1]
+
+
+def test_goodput_meets_the_objectives_and_no_more(trace: str) -> None:
+    found = document("--trace", trace, "--find-goodput", "--slo-ttft", "1 s", "--slo-tpot", "40 ms")[
+        "metrics"
+    ]
+    rate = found["sim.largest_rate"]["value"]
+    share = found["sim.goodput"]["value"] * found["sim.duration"]["value"] / 200
+    assert share >= 0.9
+    more = document("--trace", trace, "--qps", str(rate * 1.5), "--slo-ttft", "1 s", "--slo-tpot", "40 ms")[
+        "metrics"
+    ]
+    assert more["sim.goodput"]["value"] * more["sim.duration"]["value"] / 200 < 0.9
+
+
+def test_unknown_is_null_with_a_reason(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,10,1\n", encoding="utf-8")
+    entry = document("--trace", str(path))["metrics"]["sim.tpot_mean"]
+    assert entry["value"] is None
+    assert entry["reason"]
+
+
+def test_tiers_report_what_they_saved(tmp_path: Path) -> None:
+    rows = [
+        {
+            "timestamp": 4000 * k,
+            "input_length": 3000,
+            "output_length": 20,
+            "hash_ids": [10 * (k % 7) + j for j in range(6)],
+        }
+        for k in range(60)
+    ]
+    path = tmp_path / "mooncake.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = document("--trace", str(path), "--tiers", "host=64 GB, flash=1 TB")["metrics"]
+    assert found["sim.kv_hit_share"]["value"] > 0.5
+    assert found["sim.tier.device.hit_share"]["value"] == pytest.approx(
+        found["sim.kv_hit_share"]["value"], abs=0.01
+    )
+    assert found["sim.tier.host.cost"]["value"] > 0.0
+    assert found["sim.tier.flash.cost_per_saved_time"]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--replicas", "1:2"), "--replicas 1:2: give N"),
+        (("--arrivals", "gamma"), "needs --qps"),
+        (("--tiers", "tape=1 TB"), "NAME one of host"),
+        (("--window", "abc"), "START:END"),
+        (("--requests", "900", "--no-wrap"), "has 200 requests, 900"),
+    ],
+)
+def test_bad_options(options: tuple[str, ...], words: str, trace: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run("--trace", trace, *options)
