@@ -14,6 +14,7 @@ from suanli.errors import SuanliError, close_matches
 VERBS = {
     "run": "Run a scenario: tokens, fleet, watts, cost, return. The main job.",
     "estimate": "One deployment: TTFT, TPOT, tokens/s, watts, $/Mtok; --batch for many.",
+    "recommend": "Search deployments under objectives within chips, budget or power.",
     "simulate": "Requests one by one from a trace: percentiles, goodput, files.",
     "compare": "Compare scenarios: what differs in inputs and results.",
     "explain": "Show where a number of a run comes from, down to sources.",

@@ -100,7 +100,10 @@ class Recommendation:
                 f"The best draws {show(wall.value, 'W')} on average, {wall.value / limit.value:.0%} of the limit."
             )
         lines += [f"Price: {text}." for text in self.prices]
-        lines.append(f"Basis of the best: {self.best.basis}. P is a prefill pool, D a decode pool.")
+        pools = (
+            " P is a prefill pool, D a decode pool." if "disaggregated" in self.search.question.modes else ""
+        )
+        lines.append(f"Basis of the best: {self.best.basis}.{pools}")
         changes = {note for answer in self.best.answers for note in getattr(answer.estimate, "notes", ())}
         return [*lines, *sorted(changes), *(f"Left out: {text}" for text in self.search.skipped)]
 
