@@ -24,6 +24,9 @@ def answer(self: Deployments, request: Request) -> Answer:
 def verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(main.VERBS, "validate", "Predictions against measurements.")
     monkeypatch.setattr(Deployments, "answer", answer)
+    monkeypatch.setattr(
+        Deployments, "answers", lambda self, requests: [answer(self, one) for one in requests]
+    )
 
 
 def run(*arguments: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -59,6 +60,10 @@ def linear(request: Request) -> Answer:
     else:
         quantities["input_tokens_per_s"] = band(1e5)
     return Answer("ok", quantities=quantities, basis="calibrated")
+
+
+def linear_all(requests: Sequence[Request]) -> list[Answer]:
+    return [linear(request) for request in requests]
 
 
 def pair(measured: float, predicted: float | None, **changes: object) -> Pair:
@@ -125,9 +130,9 @@ def test_rank_groups_differ_in_layout_and_concurrency_only() -> None:
 def test_closed_loop_and_offline_are_asked_as_measured() -> None:
     seen: list[Request] = []
 
-    def spy(request: Request) -> Answer:
-        seen.append(request)
-        return linear(request)
+    def spy(requests: Sequence[Request]) -> list[Answer]:
+        seen.extend(requests)
+        return linear_all(requests)
 
     offline = replace(BASE, protocol="offline", concurrency=None, values={"output_tokens_per_s": 1.0})
     found = pairs([BASE, offline], spy)
@@ -141,7 +146,7 @@ def test_closed_loop_and_offline_are_asked_as_measured() -> None:
 
 def test_a_static_batch_is_prompts_then_steps() -> None:
     one = replace(BASE, protocol="static", values={"output_tokens_per_s": 1.0, "e2e_s": 1.0})
-    found = {entry.metric: entry for entry in pairs([one], linear)}
+    found = {entry.metric: entry for entry in pairs([one], linear_all)}
     # 10 prompts of 1,000 tokens: 0.1 s; then 100 steps of 20 ms.
     assert found["e2e_s"].predicted == pytest.approx(2.1)
     assert found["output_tokens_per_s"].predicted == pytest.approx(10 * 101 / 2.1)
@@ -153,22 +158,22 @@ def test_a_published_speed_is_an_input_and_not_judged() -> None:
     one = replace(
         BASE, protocol="production", phase="decode", values={"tpot_s": 0.05, "output_tokens_per_s": 800.0}
     )
-    found = pairs([one], linear)
+    found = pairs([one], linear_all)
     # 50 ms is reached at 40 sequences: 40/0.05 = 800 tok/s.
     assert [entry.metric for entry in found] == ["output_tokens_per_s"]
     assert found[0].predicted == pytest.approx(800.0, rel=1e-3)
 
 
 def test_rows_without_answer_keep_their_reason() -> None:
-    found = pairs([BASE], lambda request: Answer("infeasible", "does not fit"))
+    found = pairs([BASE], lambda requests: [Answer("infeasible", "does not fit") for _ in requests])
     assert [(entry.predicted, entry.reason) for entry in found] == [(None, "does not fit")] * 2
-    without = pairs([replace(BASE, osl=None)], linear)
+    without = pairs([replace(BASE, osl=None)], linear_all)
     assert {entry.reason for entry in without} == {"lengths are not stated"}
 
 
 def test_doubted_rows_stay_in_and_are_shown_apart() -> None:
     doubted = replace(BASE, flags=(Flag("", "memory", "x"),), concurrency=20.0)
-    found = lines([*pairs([BASE, doubted], linear)])
+    found = lines([*pairs([BASE, doubted], linear_all)])
     tpot = [line for line in found if line.metric == "tpot_s"]
     assert sum(line.all.rows for line in tpot) == 2
     assert sum(line.clean.rows for line in tpot) == 1
@@ -195,7 +200,7 @@ def test_verdicts_by_hand() -> None:
 
 def test_the_page_holds_every_part(tmp_path: Path) -> None:
     many = [replace(BASE, concurrency=float(n), values={"tpot_s": 0.01 + 0.001 * n}) for n in range(1, 12)]
-    found = pairs(many, linear)
+    found = pairs(many, linear_all)
     compared = Comparison(found, "made-up rows")
     files = write_board(compared, tmp_path / "docs" / "validation.md")
     text = files[0].read_text(encoding="utf-8")

@@ -72,7 +72,9 @@ def simulated_capacity(
     serving = scenario.serving
     wrong = []
     if serving.slo.ttft is None:
-        wrong.append('serving.method: "simulate" needs serving.slo.ttft; without it any queue is short enough')
+        wrong.append(
+            'serving.method: "simulate" needs serving.slo.ttft; without it any queue is short enough'
+        )
     if scenario.demand.cache_hit_share > 0.0:
         wrong.append(
             'serving.method: "simulate" takes no demand.cache_hit_share; replay a trace: suanli simulate'
@@ -83,7 +85,9 @@ def simulated_capacity(
         raise ScenarioError(wrong)
     prompt, answer = _nominal(demand.input_tokens), _nominal(demand.output_tokens)
     running_at_once = _nominal(running.batch) * setting.decode.chips
-    lengths = _lengths(prompt, answer, max(_REQUESTS, round(_TURNS * running_at_once)), scenario.uncertainty.seed)
+    lengths = _lengths(
+        prompt, answer, max(_REQUESTS, round(_TURNS * running_at_once)), scenario.uncertainty.seed
+    )
     per_decode = _nominal(running.tokens_per_s) * setting.decode.chips / answer
     per_prefill = _nominal(filled.tokens_per_s) * setting.prefill.chips / prompt
     count = 0 if setting.shared else max(1, round(per_decode / per_prefill))
@@ -137,10 +141,11 @@ def _unit(scenario: Scenario, facts: Facts, setting: Setting, prefill_replicas: 
             scenario.llm.kv_dtype,
         )
 
-    common = {"max_num_seqs": _SEQUENCES, "max_batched_tokens": _TOKENS_A_STEP}
     last = physics(setting.decode)
     if setting.shared:
-        return Cluster((Replica(last.model, last.kv_tokens, **common),)), last.kv_bytes_per_token
+        return Cluster(
+            (Replica(last.model, last.kv_tokens, max_num_seqs=_SEQUENCES, max_batched_tokens=_TOKENS_A_STEP),)
+        ), last.kv_bytes_per_token
     first = physics(setting.prefill)
     link = _nominal(setting.chip.scale_out_bytes_per_s or 0.0) * setting.decode.chips
     transfer = last.kv_bytes_per_token / link if link > 0.0 else 0.0

@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from suanli.chain.deployment import Deployment, deployment_of, engine_of
 from suanli.chain.facts import Facts
-from suanli.chain.limits import need_batch, need_room, need_ttft
+from suanli.chain.limits import need_batch, need_room
+from suanli.chain.load import load_of
 from suanli.demand import TokenDemand, token_demand
 from suanli.errors import ScenarioError
 from suanli.hardware import Chip, System
 from suanli.llm import (
-    Model,
     decode_flops_per_token,
-    from_config,
     kv_bytes_per_token,
     parameters,
     prefill_flops_per_token,
     weight_bytes,
 )
-from suanli.result.draws import Draws
-from suanli.result.ledger import Ledger
 from suanli.serving import (
     Decode,
     Engine,
-    Formats,
-    Layout,
     Prefill,
     decode,
     decode_work,
     exchange,
     fleet_size,
-    formats_for,
-    layout_problems,
     prefill,
     prefill_work,
-    ttft_s,
 )
 
 if TYPE_CHECKING:
     from suanli.scenario import Scenario
-    from suanli.scenario.schema import Pool
 
 Array = NDArray[np.float64]
 Num = float | NDArray[np.float64]
-
-
-_FOUND = "found by the event simulator at the largest rate within the objectives"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +58,6 @@ class Service:
     output_tokens_per_s: Num
 
 
-@dataclass(frozen=True, slots=True)
-class _Deployment:
-    """Model on chips: formats and the two layouts (the same one where phases share chips)."""
-
-    model: Model
-    chip: Chip
-    formats: Formats
-    prefill: Layout
-    decode: Layout
-    shared: bool
-
-
 def service(scenario: Scenario, facts: Facts) -> Service:
     """Record demand, model, serving and fleet, and return the fleet.
 
@@ -91,9 +66,9 @@ def service(scenario: Scenario, facts: Facts) -> Service:
         InfeasibleError: weights or the objective do not fit.
     """
     demand = _demand(scenario, facts)
-    deployment = _deployment(scenario, facts)
+    deployment = deployment_of(scenario, facts)
     system = facts.system(facts.system_id(deployment.chip.id, scenario.serving.system), deployment.chip)
-    engine = _engine(scenario, facts)
+    engine = engine_of(scenario, facts)
     _model_metrics(scenario, facts, deployment)
     filled, running = _capacity(scenario, facts, deployment, engine, demand)
     return _fleet(scenario, facts, deployment, system, demand, filled, running)
@@ -135,52 +110,7 @@ def _demand(scenario: Scenario, facts: Facts) -> TokenDemand:
     return found
 
 
-def _deployment(scenario: Scenario, facts: Facts) -> _Deployment:
-    serving = scenario.serving
-    config = facts.catalog.model(scenario.llm.id)
-    model = from_config(config)
-    about = config.get("_suanli", {})
-    # The digest stands for the shape: a model file that was changed makes another run.
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
-    origin = " | ".join((f"models/{model.id}", f"config {digest}", *about.get("sources", ())))
-    facts.ledger.label("llm.id", model.id, origin, grade="B" if about.get("verified") else "C")
-    chip = facts.chip(serving.chip)
-    pools = (
-        {"replica": serving.replica}
-        if serving.replica
-        else {"prefill": serving.prefill, "decode": serving.decode}
-    )
-    layouts = {name: _layout(pool) for name, pool in pools.items() if pool is not None}
-    problems = [
-        f"serving.{name}: {line}"
-        for name, layout in layouts.items()
-        for line in layout_problems(model, layout)
-    ]
-    if problems:
-        raise ScenarioError(problems)
-    formats = formats_for(model, chip, scenario.llm.weights_dtype)
-    for change in formats.changes:
-        facts.ledger.warn(change)
-    first, last = next(iter(layouts.values())), list(layouts.values())[-1]
-    return _Deployment(model, chip, formats, first, last, shared=serving.mode == "aggregated")
-
-
-def _layout(pool: Pool) -> Layout:
-    return Layout(pool.chips, pool.tp, pool.ep)
-
-
-def _engine(scenario: Scenario, facts: Facts) -> Engine:
-    names = (
-        *("prefill_compute_efficiency", "decode_compute_efficiency", "memory_efficiency", "link_efficiency"),
-        *("prefill_overlap", "decode_overlap", "step_overhead", "memory_reserve_share"),
-    )
-    values = {name: facts.assume("serving", name) for name in names}
-    overhead = values.pop("step_overhead")
-    imbalance = facts.assume("serving", "expert_imbalance", scenario.serving.expert_imbalance)
-    return Engine(**values, step_overhead_s=overhead, expert_imbalance=imbalance)
-
-
-def _model_metrics(scenario: Scenario, facts: Facts, deployment: _Deployment) -> None:
+def _model_metrics(scenario: Scenario, facts: Facts, deployment: Deployment) -> None:
     book, model = facts.ledger, deployment.model
     count = parameters(model)
     book.derive("llm.parameters_total", float(count.total))
@@ -191,7 +121,7 @@ def _model_metrics(scenario: Scenario, facts: Facts, deployment: _Deployment) ->
 
 
 def _capacity(
-    scenario: Scenario, facts: Facts, deployment: _Deployment, engine: Engine, demand: TokenDemand
+    scenario: Scenario, facts: Facts, deployment: Deployment, engine: Engine, demand: TokenDemand
 ) -> tuple[Prefill, Decode]:
     book, model, chip, formats = facts.ledger, deployment.model, deployment.chip, deployment.formats
     book.given("serving.prefill_chips", deployment.prefill.chips)
@@ -248,7 +178,7 @@ def _capacity(
     return filled, running
 
 
-def _feasible(facts: Facts, deployment: _Deployment, running: Decode) -> Decode:
+def _feasible(facts: Facts, deployment: Deployment, running: Decode) -> Decode:
     """Leave out the draws in which no batch can be: their bands would be those of an infinite fleet."""
     impossible = np.asarray(running.batch * deployment.decode.chips < 1.0)
     if not impossible.any():
@@ -263,7 +193,7 @@ def _feasible(facts: Facts, deployment: _Deployment, running: Decode) -> Decode:
 
 def _serving_metrics(
     facts: Facts,
-    deployment: _Deployment,
+    deployment: Deployment,
     flops: tuple[Array, Array],
     before_s: Num,
     step_s: Num,
@@ -303,80 +233,17 @@ def _serving_metrics(
     book.derive("serving.tpot", running.tpot_s)
 
 
-def _load(
-    scenario: Scenario,
-    facts: Facts,
-    deployment: _Deployment,
-    demand: TokenDemand,
-    filled: Prefill,
-    running: Decode,
-) -> tuple[Num, Num, Num]:
-    """Return TTFT and the mean use of occupied nodes in both phases: assumed, or found by the event simulator."""
-    book, serving = facts.ledger, scenario.serving
-    if serving.method == "simulate":
-        return _simulated_load(scenario, facts, deployment, demand, filled, running)
-    prefill_load = facts.assume("serving", "prefill_load_factor", serving.prefill_load_factor)
-    decode_load = facts.assume("serving", "decode_load_factor", serving.decode_load_factor)
-    prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
-    ttft = ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s)
-    book.derive("serving.ttft", ttft)
-    need_ttft(serving.slo.ttft, ttft)
-    return ttft, prefill_load, decode_load
-
-
-def _simulated_load(
-    scenario: Scenario,
-    facts: Facts,
-    deployment: _Deployment,
-    demand: TokenDemand,
-    filled: Prefill,
-    running: Decode,
-) -> tuple[Num, Num, Num]:
-    from suanli.chain.simulated import Setting, simulated_capacity
-
-    nominal = Facts(facts.catalog, Ledger(Draws(0, 0)))
-    made = _deployment(scenario, nominal)
-    setting = Setting(
-        made.model,
-        made.chip,
-        made.formats,
-        made.prefill,
-        made.decode,
-        made.shared,
-        _engine(scenario, nominal),
-    )
-    found = simulated_capacity(scenario, facts, setting, demand, filled, running)
-    book, rate = facts.ledger, found.rate_per_s
-    fill_s = _nominal(demand.input_tokens) / _nominal(filled.tokens_per_s)
-    run_s = _nominal(demand.output_tokens) / _nominal(running.tokens_per_s)
-    if deployment.shared:
-        prefill_load = decode_load = rate * (fill_s + run_s) / deployment.decode.chips
-    else:
-        prefill_load = rate * fill_s / (found.prefill_replicas * deployment.prefill.chips)
-        decode_load = rate * run_s / deployment.decode.chips
-    book.derive("serving.simulated_rate", rate)
-    for phase, load in (("prefill", prefill_load), ("decode", decode_load)):
-        inputs = (
-            "serving.simulated_rate",
-            f"serving.{phase}_tokens_per_s_per_chip",
-            f"serving.{phase}_chips",
-        )
-        book.derive(f"serving.{phase}_load_factor", load, formula=_FOUND, inputs=inputs)
-    book.derive("serving.ttft", found.ttft_s, formula=_FOUND, inputs=("serving.simulated_rate",))
-    return found.ttft_s, prefill_load, decode_load
-
-
 def _fleet(
     scenario: Scenario,
     facts: Facts,
-    deployment: _Deployment,
+    deployment: Deployment,
     system: System,
     demand: TokenDemand,
     filled: Prefill,
     running: Decode,
 ) -> Service:
     book = facts.ledger
-    ttft, prefill_load, decode_load = _load(scenario, facts, deployment, demand, filled, running)
+    prefill_load, decode_load = load_of(scenario, facts, deployment, demand, filled, running)
     peak = facts.assume("demand", "peak_to_mean", scenario.demand.peak_to_mean)
     fixed = scenario.fleet.nodes
     size = fleet_size(

@@ -118,7 +118,7 @@ def _predict(deployments: Deployments, measurements: Sequence[Measurement]) -> l
 
     progress = Progress("predicting", len(measurements))
     try:
-        return pairs(measurements, deployments.answer, progress.tick, deployments.wall_w)
+        return pairs(measurements, deployments.answers, progress.tick, deployments.wall_w)
     finally:
         progress.close()
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from suanli.errors import NoDataError
 from suanli.hardware.coefficients import OperatorChip
 
@@ -16,6 +19,8 @@ NETWORK_BYTES_PER_S = 50e9
 # files: 80 GiB, 141 GiB, 180 GiB). The 288 GB of B300 and GB300 are decimal: the driver shows 275,040 MiB.
 _BINARY_GB = 2.0**30 / 1e9
 _DECIMAL_GB = ("nvidia-b300", "nvidia-gb300")
+# Chips whose two dies have a memory and a rank each (Huawei CloudMatrix384, arXiv 2506.12708; AMD CDNA 2 white paper).
+_TWO_RANKS = ("huawei-ascend-910c", "amd-mi250x")
 _PEAKS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp6", "fp4", "int8", "int4")
 # Architecture families with measured kernels, by the start of the catalogue id; the longest match wins.
 _FAMILIES = {
@@ -46,6 +51,7 @@ class Accelerator:
         memory_bytes: device memory that the driver shows [byte].
         domain: chips that the scale-up network joins [1].
         tdp_w: thermal design power [W]; None where unknown.
+        ranks: ranks that software sees in a chip: 2 where its dies do not share a memory [1].
     """
 
     id: str
@@ -54,6 +60,7 @@ class Accelerator:
     memory_bytes: float
     domain: int
     tdp_w: float | None = None
+    ranks: int = 1
 
 
 def chip_family(chip: str) -> str:
@@ -102,4 +109,32 @@ def accelerator(chip: str, facts: Mapping[str, float], family: str | None = None
         memory_bytes=facts["memory_capacity"] * (1.0 if chip.startswith(_DECIMAL_GB) else _BINARY_GB),
         domain=max(int(facts.get("scale_up_domain", 1.0)), 1),
         tdp_w=facts.get("tdp"),
+        ranks=2 if chip in _TWO_RANKS else 1,
+    )
+
+
+def rank_of(chip: Accelerator) -> Accelerator:
+    """Return one rank of a chip as an accelerator of its own: its share of peaks, bandwidths, memory and power."""
+    if chip.ranks == 1:
+        return chip
+    whole, share = chip.operators, 1.0 / chip.ranks
+
+    def part(value: ArrayLike | None) -> ArrayLike | None:
+        return None if value is None else np.asarray(value, dtype=float) * share
+
+    operators = OperatorChip(
+        peak_flop_per_s={name: np.asarray(peak) * share for name, peak in whole.peak_flop_per_s.items()},
+        memory_bandwidth_bytes_per_s=np.asarray(whole.memory_bandwidth_bytes_per_s) * share,
+        sm_count=part(whole.sm_count),
+        l2_bytes=np.asarray(whole.l2_bytes) * share,
+        link_bytes_per_s=part(whole.link_bytes_per_s),
+        network_bytes_per_s=part(whole.network_bytes_per_s),
+    )
+    return Accelerator(
+        id=chip.id,
+        family=chip.family,
+        operators=operators,
+        memory_bytes=chip.memory_bytes * share,
+        domain=chip.domain * chip.ranks,
+        tdp_w=None if chip.tdp_w is None else chip.tdp_w * share,
     )

@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 # Passes of the fixed point of batch and time per token; the error after four is below 0.1 %.
 _PASSES = 4
 _BISECTIONS = 40
+# Share of the ideal gain of running two half batches that decode keeps: their kernels compete for memory and processors.
+OVERLAP_GAIN = 0.4
 # Requests come apart when their ends spread over this many times less than a group's prefill.
 _LOOSE = 2.0
 
@@ -102,12 +104,13 @@ def decode_step_s(
     kernels = table.decode_step_s(each, context, load.query_tokens)
     if load.overlap:
         halves = 2.0 * table.overlapped_decode_s(0.5 * each, context, load.query_tokens)
-        kernels = kernels + load.overlap * (np.minimum(halves, kernels) - kernels)
+        kernels = kernels + load.overlap * OVERLAP_GAIN * (np.minimum(halves, kernels) - kernels)
     if load.drafts:
         kernels = kernels + load.drafts * table.draft_s(each, context)
     kernels = serving.kernel_factor * kernels + table.hops_s(each * load.query_tokens)
     kernels = np.maximum(kernels, serving.host_layer_s * table.model.layer_count)
-    return np.asarray(kernels + serving.step_s + serving.sequence_s * batch)
+    # Every attention group has a scheduler of its own.
+    return np.asarray(kernels + serving.step_s + serving.sequence_s * batch / table.placement.dp)
 
 
 @dataclass(frozen=True, slots=True)

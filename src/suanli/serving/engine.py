@@ -10,7 +10,7 @@ import numpy as np
 
 from suanli.errors import InfeasibleError, InputError, UnknownIdError
 from suanli.llm import LayerGroup, Model
-from suanli.serving.accelerator import Accelerator
+from suanli.serving.accelerator import Accelerator, rank_of
 from suanli.serving.deployment import MemoryParts, memory_parts
 from suanli.serving.framework import ServingSet, model_kind, split_framework
 from suanli.serving.kernels import Coefficients
@@ -145,6 +145,7 @@ _OVERRIDES = {
 
 
 def _build(point: Point, tables: Coefficients) -> Engine:
+    whole, point = point.chip, _by_rank(point)
     name, version = split_framework(point.framework)
     serving = _serving(point, tables, name, version)
     redundant = int(point.options.get("redundant_experts", 0.0))
@@ -161,7 +162,25 @@ def _build(point: Point, tables: Coefficients) -> Engine:
         _routing(point.options, point.model, redundant),
         prefill=point.phase == "prefill",
     )
-    return Engine(model, point.chip, placement, precision, serving, table, precision.changes)
+    notes = precision.changes
+    if whole.ranks > 1:
+        notes += (f"Each {whole.id} runs as {whole.ranks} ranks; the layout counts ranks.",)
+    return Engine(model, point.chip, placement, precision, serving, table, notes)
+
+
+def _by_rank(point: Point) -> Point:
+    """The same question in ranks: dies with memories of their own hold weights of their own."""
+    ranks = point.chip.ranks
+    if ranks == 1:
+        return point
+    sizes: dict[str, int | None] = {"n_chips": point.n_chips * ranks}
+    if point.dp is not None and point.dp > 1:
+        sizes["dp"] = point.dp * ranks
+    elif point.tp is not None and point.tp * (point.pp or 1) * (point.dp or 1) == point.n_chips:
+        sizes["tp"] = point.tp * ranks
+    if point.ep is not None and point.ep > 1 and len(sizes) > 1:
+        sizes["ep"] = point.ep * ranks
+    return replace(point, chip=rank_of(point.chip), **sizes)  # type: ignore[arg-type]
 
 
 def _serving(point: Point, tables: Coefficients, name: str, version: str) -> ServingSet:

@@ -16,6 +16,7 @@ from suanli.serving.engine import MTP_ACCEPTANCE, Engine, check, check_memory, e
 from suanli.serving.kernels import Coefficients
 from suanli.serving.point import Band, Estimate, Point, Utilisation, banded
 from suanli.serving.pools import PoolStep, decode_pool, prefill_pool
+from suanli.serving.stepoperators import WIDE_RANKS
 from suanli.serving.work_shares import bottleneck, decode_parts, shares
 
 Array = NDArray[np.float64]
@@ -93,7 +94,7 @@ def load_of(point: Point, ready: Engine) -> Load:
         tokens_per_step=tokens_per_step(draft, options.get("mtp_acceptance", MTP_ACCEPTANCE)),
         query_tokens=1.0 + draft,
         drafts=draft,
-        overlap=options.get("overlap", constants.decode_overlap),
+        overlap=options.get("overlap", constants.decode_overlap if ready.placement.ep > WIDE_RANKS else 0.0),
     )
 
 

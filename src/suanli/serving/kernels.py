@@ -91,6 +91,27 @@ class Kernels:
             return False
         return found.framework == framework and found.kernel == kernel
 
+    def anywhere(self, operator: str, kind: type[T], form: str, kernel: str) -> T | None:
+        """Return a kernel's set on the chip or its family, else that of the chips it was measured on; None: nowhere.
+
+        Args:
+            operator: "moe", ...
+            kind: dataclass of its coefficients.
+            form: number format.
+            kernel: kernel name.
+        """
+        chip, table = self.chip, self.coefficients.operators
+        for place in ((chip.id, chip.family), (ANY, chip.family), (ANY, ANY)):
+            for framework in (self.framework, "trtllm", "sglang", "vllm", ANY):
+                try:
+                    found = table.coefficients(operator, *place, form, framework, kernel)
+                except NoDataError:
+                    return None
+                if found.kernel == kernel and found.dtype == form:
+                    self.used.setdefault(operator, []).append(found)
+                    return found.into(kind)
+        return None
+
     def names(self, operator: str, form: str) -> list[str]:
         """Return the kernels that the framework has for a format; none where it was not measured."""
         return self.coefficients.kernels(operator, self.chip, form, self.framework)

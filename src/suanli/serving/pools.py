@@ -119,7 +119,7 @@ def decode_pool(ready: Engine, sequences: float, context: float, load: Load) -> 
     parts = decode_parts(ready, sequences, at_context)
     tokens = sequences * float(np.asarray(load.query_tokens))
     work = step_work(ready, tokens, sequences, context)
-    host = constants.step_s + constants.sequence_s * sequences
+    host = constants.step_s + constants.sequence_s * sequences / ready.placement.dp
     busy = (*(min(value / time, 1.0) for value in work), min(max(1.0 - host / time, 0.1), 1.0))
     return PoolStep(time, time / ready.placement.pp, parts, bottleneck(ready, parts, sequences, 0.0), busy)
 

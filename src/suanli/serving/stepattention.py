@@ -31,13 +31,17 @@ Array = NDArray[np.float64]
 
 # Rows at which the products of latent attention are timed.
 ROWS = np.array([0, 1, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384, 131072.0])
+# Framework whose prefill kernel for latent attention expands keys and values, and a prompt to compare kernels by.
+_EXPANDING = "trtllm"
+_PROMPT = 4096.0
 _STATE_LAUNCH_S = 8e-6
 _STATE_EFFICIENCY = 0.6
 _SCAN_COMPUTE_EFFICIENCY = 0.25
 # Chunked scans do about this much more arithmetic than the recurrent form (arXiv 2405.21060, section 6).
 _CHUNKED_GAIN = 4.0
 _INDEX_LAUNCH_S = 15e-6
-_INDEX_EFFICIENCY = 0.4
+# H800, DeepSeek's index scores: 0.54 to 0.59 of the FP8 peak in prefill (InferSim bench_data/dsa).
+_INDEX_EFFICIENCY = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class AttentionTime:
             self.prefill_set = kernels.get("attention_prefill", AttentionPrefillCoefficients, prefill)
         if self.latent:
             self.mla_decode_set = kernels.get("mla_decode", MlaDecodeCoefficients, kv)
-            self.mla_prefill_set = kernels.get("mla_prefill", MlaPrefillCoefficients, kv)
+            self.mla_prefill_set = self._fastest_prefill(kernels, kv)
             gemm = kernels.get("gemm", GemmCoefficients, self.form)
             self.absorb = [self._products(one, gemm, absorbed=True) for one in self.latent]
             self.expand = [self._products(one, gemm, absorbed=False) for one in self.latent]
@@ -152,6 +156,15 @@ class AttentionTime:
                 sparse=mixer.sparse,
             )
         )
+
+    def _fastest_prefill(self, kernels: Kernels, kv: str) -> MlaPrefillCoefficients:
+        """The faster of the framework's own prefill kernel and one that expands keys and values, which all have."""
+        sets = [kernels.get("mla_prefill", MlaPrefillCoefficients, kv, framework=name) for name in (None, _EXPANDING)]
+        layer = self.latent[0]
+        times = [
+            float(mla_prefill_time_s(1.0, _PROMPT, layer.heads, self.chip, one, layer.shape)) for one in sets
+        ]
+        return sets[times.index(min(times))]
 
     def _products(self, layer: LatentLayers, gemm: GemmCoefficients, absorbed: bool) -> Array:
         """Time of one layer's products that absorb or expand the latent, on a grid of rows [s]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,16 @@ _INSIDE_EXPERTS = ("permute", "expert_activation", "unpermute")
 # Popularity of experts: lognormal with this sigma. Reproduces the measured ratio of hottest to mean expert load of
 # 1.5 to 3 for DeepSeek-V3 and Qwen3 without balancing (DeepSeek EPLB README; arXiv 2505.09343, section 4).
 EXPERT_SIGMA = 0.7
+
+
+# Beyond this many ranks tokens come already sorted by expert from the exchange (DeepEP), and grouped products are those
+# of DeepGEMM: the expert kernel has nothing to permute, only an activation to apply.
+WIDE_RANKS = 8
+_WIDE_KERNEL = "deepgemm"
+_ACTIVATION_EFFICIENCY = 0.7
+# Prefill's exchange brings a token once a rank: its 8-bit values are read and written into the order of the experts, and
+# the 16-bit outputs are read and summed up again.
+_SORTED_BYTES = 1.0 + 1.0 + 2.0 + 2.0
 
 
 @dataclass(slots=True)
@@ -160,6 +170,7 @@ def add_experts(
     routing: Routing,
     precision: Precision,
     kernels: Kernels,
+    prefill: bool = False,
 ) -> None:
     """Add the routed experts: the hottest rank decides, the fastest of the framework's kernels is taken.
 
@@ -172,6 +183,7 @@ def add_experts(
         routing: popularity of experts.
         precision: formats.
         kernels: coefficients.
+        prefill: whether tokens come by the exchange of prefill, once a rank and not sorted by expert.
     """
     pairs = [p for p in placed if isinstance(p.operator, GroupedGemm)]
     if not pairs:
@@ -185,22 +197,40 @@ def add_experts(
     load = expected_load(tokens, model.top_k, held, sharding.ep, routing.sigma, imbalance)
     # With attention groups that gather all tokens, every rank routes the tokens of all groups.
     entering = tokens if sharding.ep == 1 or sharding.dp_attention == 1 else tokens / sharding.dp_attention
-    names = kernels.names("moe", form) or ["*"]
+    wide = sharding.ep > WIDE_RANKS and sharding.dp_attention > 1
+    sets = _wide_sets(kernels, form) if wide else _own_sets(kernels, form)
+    bandwidth = np.asarray(chip.memory_bandwidth_bytes_per_s)
     for up, down in zip(pairs[::2], pairs[1::2], strict=True):
         first, second = up.operator, down.operator
         if not (isinstance(first, GroupedGemm) and isinstance(second, GroupedGemm)):
             continue
         hidden, inter = float(first.k), float(second.k)
         gated = first.n > second.k
-        best: Array | None = None
-        for name in [name for name in names if "nongated" not in name] or ["*"]:
-            coefficients = kernels.get("moe", MoeCoefficients, form, name)
-            time = moe_time_s(load, entering, hidden, inter, form, chip, coefficients, gated)
-            best = time if best is None else np.minimum(best, time)
+        times = [moe_time_s(load, entering, hidden, inter, form, chip, one, gated) for one in sets]
+        best = np.min(np.stack(times), axis=0)
+        if wide:
+            width = (2.0 if gated else 1.0) * 2.0 + number_format(form).activation_bytes
+            best = best + load.assignments * inter * width / (bandwidth * _ACTIVATION_EFFICIENCY)
+            if prefill:
+                sort = load.assignments * hidden * _SORTED_BYTES / (bandwidth * _ACTIVATION_EFFICIENCY)
+                parts.add("permute", up.count * sort)
         matrices = 3.0 if gated else 2.0
         flops = 2.0 * matrices * hidden * inter * load.assignments
         moved = load.experts * expert_bytes(hidden, inter, form, gated)
         moved = moved + 2.0 * load.assignments * (2.0 * hidden + matrices * inter)
         parts.add(
-            "experts", up.count * np.asarray(best), up.count * flops / chip.peak(form), up.count * moved
+            "experts", up.count * best, up.count * flops / chip.peak(form), up.count * moved
         )
+
+
+def _own_sets(kernels: Kernels, form: str) -> list[MoeCoefficients]:
+    """The kernels that the framework chooses from."""
+    names = [name for name in kernels.names("moe", form) if "nongated" not in name] or ["*"]
+    return [kernels.get("moe", MoeCoefficients, form, name) for name in names]
+
+
+def _wide_sets(kernels: Kernels, form: str) -> list[MoeCoefficients]:
+    """Grouped products alone: the kernel of wide expert parallelism, or the chip's own, without permutation."""
+    found = kernels.anywhere("moe", MoeCoefficients, form, _WIDE_KERNEL)
+    sets = _own_sets(kernels, form) if found is None else [found]
+    return [replace(one, activation_efficiency=1e9, token_s=0.0) for one in sets]

@@ -245,7 +245,7 @@ def step_table(
     parts = Parts(grid.size)
     head = Parts(grid.size)
     _split(parts, head, placed, precision, kernels)
-    add_experts(parts, placed, model, sharding, grid, routing, precision, kernels)
+    add_experts(parts, placed, model, sharding, grid, routing, precision, kernels, prefill)
     add_collectives(parts, placed, model, sharding, Links(kernels, prefill), precision)
     attention = AttentionTime(model, sharding, precision, kernels)
     found = list(parts.found.values())

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.catalog import Catalog
+from suanli.chain.deployment import deployment_of, engine_of
 from suanli.chain.facts import Facts
 from suanli.demand.traces import Trace
-from suanli.errors import InfeasibleError, InputError, NoDataError, ScenarioError
-from suanli.llm import from_config
+from suanli.errors import InfeasibleError, InputError, NoDataError
 from suanli.memory.tiers import Tier, TierUse, run_cost_usd
 from suanli.result.draws import Draws
 from suanli.result.ledger import Ledger
 from suanli.scenario import Scenario
 from suanli.scenario.schema import Pool
-from suanli.serving import Engine, Layout, formats_for, layout_problems
+from suanli.serving import Layout
 from suanli.serving.sim import Cluster, Outcome, Replica, simulate
 from suanli.serving.sim.goodput import Goodput, find_goodput
 from suanli.serving.sim.physics import Activity, Physics, from_roofline
@@ -28,10 +28,6 @@ from suanli.units import to_si
 
 Array = NDArray[np.float64]
 
-_ENGINE = (
-    *("prefill_compute_efficiency", "decode_compute_efficiency", "memory_efficiency", "link_efficiency"),
-    *("prefill_overlap", "decode_overlap", "memory_reserve_share"),
-)
 # Where a tier's facts are: (latency of, bandwidth of, price of); host memory is behind the host link.
 _TIERS = {
     "host": ("memory-ddr5-rdimm-64gb", None, ("memory-ddr5-rdimm-64gb", "price_contract_per_gb"), False),
@@ -69,16 +65,8 @@ def deployment(scenario: Scenario, catalog: Catalog) -> Deployment:
         InfeasibleError: weights that leave no room for KV.
     """
     facts = Facts(catalog, Ledger(Draws(0, 0)))
-    serving = scenario.serving
-    chip = facts.chip(serving.chip)
-    model = from_config(catalog.model(scenario.llm.id))
-    formats = formats_for(model, chip, scenario.llm.weights_dtype)
-    values: dict[str, Any] = {name: _nominal(facts.assume("serving", name)) for name in _ENGINE}
-    engine = Engine(
-        **values,
-        step_overhead_s=_nominal(facts.assume("serving", "step_overhead")),
-        expert_imbalance=_nominal(facts.assume("serving", "expert_imbalance", serving.expert_imbalance)),
-    )
+    made, engine = deployment_of(scenario, facts), engine_of(scenario, facts)
+    model, chip, formats, serving = made.model, made.chip, made.formats, scenario.serving
     activity = Activity(
         *(
             _nominal(facts.assume("hardware", f"chip_{name}"))
@@ -96,8 +84,6 @@ def deployment(scenario: Scenario, catalog: Catalog) -> Deployment:
         if pool is None:
             continue
         layout = Layout(pool.chips, pool.tp, pool.ep)
-        if problems := layout_problems(model, layout):
-            raise ScenarioError([f"serving.{name}: {line}" for line in problems])
         pools[name] = from_roofline(model, chip, layout, formats, engine, activity, scenario.llm.kv_dtype)
         chips = pool.chips
         if pools[name].kv_tokens < 1:

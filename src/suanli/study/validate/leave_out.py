@@ -40,7 +40,7 @@ def left_out(
     rows = [one for one in measurements if one.protocol == "closed_loop" and one.family in ("INFX", "AICGAP")]
     judged = [one for one in rows if one.half == "judge"]
     if what == "none fitted":
-        return pairs(judged, Deployments(catalog, _tables(())).answer)
+        return pairs(judged, Deployments(catalog, _tables(())).answers)
     groups = _groups(rows, catalog)
     found: list[Pair] = []
     for name in sorted({_name(one, what) for one in judged}):
@@ -49,7 +49,7 @@ def left_out(
         constants = _fit(groups, what, name)
         tables = _tables(constants, without_chip=name if what == "chip" else None)
         mine = [one for one in judged if _name(one, what) == name]
-        found += pairs(mine, Deployments(catalog, tables).answer)
+        found += pairs(mine, Deployments(catalog, tables).answers)
     return found
 
 

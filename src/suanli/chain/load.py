@@ -1,0 +1,90 @@
+"""How full occupied nodes are, and TTFT at that load: assumed, or found by the event simulator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suanli.chain.deployment import Deployment, deployment_of, engine_of
+from suanli.chain.facts import Facts
+from suanli.chain.limits import need_ttft
+from suanli.demand import TokenDemand
+from suanli.result.draws import Draws
+from suanli.result.ledger import Ledger
+from suanli.serving import Decode, Prefill, ttft_s
+
+if TYPE_CHECKING:
+    from suanli.scenario import Scenario
+
+Num = float | NDArray[np.float64]
+
+_FOUND = "found by the event simulator at the largest rate within the objectives"
+
+
+def load_of(
+    scenario: Scenario,
+    facts: Facts,
+    deployment: Deployment,
+    demand: TokenDemand,
+    filled: Prefill,
+    running: Decode,
+) -> tuple[Num, Num]:
+    """Record TTFT; return the mean use of occupied nodes in both phases, assumed or found by the simulator."""
+    book, serving = facts.ledger, scenario.serving
+    if serving.method == "simulate":
+        return _simulated_load(scenario, facts, deployment, demand, filled, running)
+    prefill_load = facts.assume("serving", "prefill_load_factor", serving.prefill_load_factor)
+    decode_load = facts.assume("serving", "decode_load_factor", serving.decode_load_factor)
+    prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
+    ttft = ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s)
+    book.derive("serving.ttft", ttft)
+    need_ttft(serving.slo.ttft, ttft)
+    return prefill_load, decode_load
+
+
+def _simulated_load(
+    scenario: Scenario,
+    facts: Facts,
+    deployment: Deployment,
+    demand: TokenDemand,
+    filled: Prefill,
+    running: Decode,
+) -> tuple[Num, Num]:
+    from suanli.chain.simulated import Setting, simulated_capacity
+
+    nominal = Facts(facts.catalog, Ledger(Draws(0, 0)))
+    made = deployment_of(scenario, nominal)
+    setting = Setting(
+        made.model,
+        made.chip,
+        made.formats,
+        made.prefill,
+        made.decode,
+        made.shared,
+        engine_of(scenario, nominal),
+    )
+    found = simulated_capacity(scenario, facts, setting, demand, filled, running)
+    book, rate = facts.ledger, found.rate_per_s
+    fill_s = _nominal(demand.input_tokens) / _nominal(filled.tokens_per_s)
+    run_s = _nominal(demand.output_tokens) / _nominal(running.tokens_per_s)
+    if deployment.shared:
+        prefill_load = decode_load = rate * (fill_s + run_s) / deployment.decode.chips
+    else:
+        prefill_load = rate * fill_s / (found.prefill_replicas * deployment.prefill.chips)
+        decode_load = rate * run_s / deployment.decode.chips
+    book.derive("serving.simulated_rate", rate)
+    for phase, load in (("prefill", prefill_load), ("decode", decode_load)):
+        inputs = (
+            "serving.simulated_rate",
+            f"serving.{phase}_tokens_per_s_per_chip",
+            f"serving.{phase}_chips",
+        )
+        book.derive(f"serving.{phase}_load_factor", load, formula=_FOUND, inputs=inputs)
+    book.derive("serving.ttft", found.ttft_s, formula=_FOUND, inputs=("serving.simulated_rate",))
+    return prefill_load, decode_load
+
+
+def _nominal(samples: ArrayLike) -> float:
+    return float(np.asarray(samples, dtype=float).reshape(-1)[0])
