@@ -69,6 +69,20 @@ def test_a_question_without_answer_says_why(changes: dict[str, object], status: 
     assert found.quantities == {}
 
 
+def test_ranks_that_do_not_divide_the_experts_get_copies() -> None:
+    """DeepSeek ran decode on 144 ranks with 32 redundant experts of 256 (open-infra-index, day 6)."""
+    large = Request(
+        "deepseek-v3", "h800", 144, 1, None, 144, 144, phase="decode", isl=4989.0, concurrency=144.0 * 88
+    )
+    named = Request(*(getattr(large, name) for name in large.__slots__[:-2]), {"redundant_experts": 32.0})
+    found = DEPLOYMENTS.answer(large)
+    assert found.status == "ok", found.reason
+    assert found.quantities == DEPLOYMENTS.answer(named).quantities
+    above = DEPLOYMENTS.answer(Request("deepseek-v3", "h800", 320, 1, None, 320, 320))
+    assert above.status == "infeasible"
+    assert "ep 320 is above the 256 experts" in above.reason
+
+
 def test_names_in_use_are_the_same_question() -> None:
     first = DEPLOYMENTS.answer(ask())
     second = DEPLOYMENTS.answer(ask(model="llama-3.1-70b", chip="nvidia-h100-sxm"))

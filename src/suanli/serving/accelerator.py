@@ -13,6 +13,10 @@ from suanli.hardware.coefficients import OperatorChip
 
 # PCIe Gen4 x16, one direction: the link between chips that have no scale-up network.
 HOST_LINK_BYTES_PER_S = 32e9
+HOST_LINK_GEN5_BYTES_PER_S = 64e9
+_GEN5 = ("nvidia-rtx-pro-6000", "nvidia-rtx-5090", "nvidia-rtx-6000d", "nvidia-h100-pcie")
+# Chips whose scale-up network is a ring or torus without switches: collectives go round it, hop by hop.
+_RINGS = ("aws-inferentia", "aws-trainium1", "aws-trainium2", "google-tpu")
 # 400 Gbit/s a chip: the usual scale-out port of an accelerator whose network is not on record.
 NETWORK_BYTES_PER_S = 50e9
 # Device memory is sold in "GB" of 2**30 bytes: the driver of an "80 GB" H100 shows 81,559 MiB (aiconfigurator's system
@@ -32,12 +36,20 @@ _FAMILIES = {
     "nvidia-b": "blackwell",
     "nvidia-gb": "blackwell",
     "nvidia-gb10": "",
+    "nvidia-rtx-pro-6000": "blackwell",
+    "nvidia-rtx-5090": "blackwell",
+    "nvidia-rtx-6000d": "blackwell",
     # Boards with graphics memory run the kernels that were measured on the L40S.
     "nvidia-l": "ada",
     "nvidia-rtx": "ada",
     "nvidia-a10": "ada",
     "nvidia-a40": "ada",
 }
+
+
+# Single-thread speed of the CPUs that came with Hopper over those that came with Ampere (Zen 2 at 3.3 GHz against Golden
+# Cove at 3.8 GHz; own estimate): how much slower the older hosts launch kernels.
+_HOST_SLOWNESS = {"ampere": 1.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class Accelerator:
         memory_bytes: device memory that the driver shows [byte].
         domain: chips that the scale-up network joins [1].
         tdp_w: thermal design power [W]; None where unknown.
+        hops: whether collectives go hop by hop: over PCIe, or round a ring or torus without switches.
         ranks: ranks that software sees in a chip: 2 where its dies do not share a memory [1].
     """
 
@@ -60,7 +73,13 @@ class Accelerator:
     memory_bytes: float
     domain: int
     tdp_w: float | None = None
+    hops: bool = False
     ranks: int = 1
+
+    @property
+    def host_slowness(self) -> float:
+        """Time that the chip's usual host needs for a launch, over that of a Hopper server's host [1]."""
+        return _HOST_SLOWNESS.get(self.family, 1.0)
 
 
 def chip_family(chip: str) -> str:
@@ -99,7 +118,7 @@ def accelerator(chip: str, facts: Mapping[str, float], family: str | None = None
         memory_bandwidth_bytes_per_s=facts["memory_bandwidth"],
         sm_count=facts.get("sm_count"),
         l2_bytes=facts.get("l2_cache", 0.0),
-        link_bytes_per_s=HOST_LINK_BYTES_PER_S if link is None else link,
+        link_bytes_per_s=_host_link(chip) if link is None else link,
         network_bytes_per_s=facts.get("scale_out_bandwidth", NETWORK_BYTES_PER_S),
     )
     return Accelerator(
@@ -109,8 +128,13 @@ def accelerator(chip: str, facts: Mapping[str, float], family: str | None = None
         memory_bytes=facts["memory_capacity"] * (1.0 if chip.startswith(_DECIMAL_GB) else _BINARY_GB),
         domain=max(int(facts.get("scale_up_domain", 1.0)), 1),
         tdp_w=facts.get("tdp"),
+        hops=link is None or chip.startswith(_RINGS),
         ranks=2 if chip in _TWO_RANKS else 1,
     )
+
+
+def _host_link(chip: str) -> float:
+    return HOST_LINK_GEN5_BYTES_PER_S if chip.startswith(_GEN5) else HOST_LINK_BYTES_PER_S
 
 
 def rank_of(chip: Accelerator) -> Accelerator:
@@ -136,5 +160,6 @@ def rank_of(chip: Accelerator) -> Accelerator:
         operators=operators,
         memory_bytes=chip.memory_bytes * share,
         domain=chip.domain * chip.ranks,
+        hops=chip.hops,
         tdp_w=None if chip.tdp_w is None else chip.tdp_w * share,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InfeasibleError, InputError
+from suanli.hardware.laws import p_norm
 from suanli.serving.framework import Serving
 from suanli.serving.steptime import StepTable
 
@@ -19,6 +20,8 @@ _PASSES = 4
 _BISECTIONS = 40
 # Share of the ideal gain of running two half batches that decode keeps: their kernels compete for memory and processors.
 OVERLAP_GAIN = 0.4
+_SEQUENCES_TIMED = 512.0
+_HOST_EXPONENT = 4.0
 # Requests come apart when their ends spread over this many times less than a group's prefill.
 _LOOSE = 2.0
 
@@ -108,9 +111,21 @@ def decode_step_s(
     if load.drafts:
         kernels = kernels + load.drafts * table.draft_s(each, context)
     kernels = serving.kernel_factor * kernels + table.hops_s(each * load.query_tokens)
-    kernels = np.maximum(kernels, serving.host_layer_s * table.model.layer_count)
-    # Every attention group has a scheduler of its own.
-    return np.asarray(kernels + serving.step_s + serving.sequence_s * batch / table.placement.dp)
+    host = serving.host_layer_s * table.chip.host_slowness * table.model.layer_count
+    kernels = beside_host(kernels, host)
+    # Every attention group has a scheduler of its own; beyond some sequences its work hides behind the kernels.
+    timed = np.minimum(batch / table.placement.dp, _SEQUENCES_TIMED)
+    return np.asarray(kernels + serving.step_s + serving.sequence_s * timed)
+
+
+def beside_host(kernels_s: ArrayLike, host_s: float) -> Array:
+    """Time of kernels that the host launches one by one ahead of the chip: (k^4 + h^4)^(1/4), nearly the longer one.
+
+    Args:
+        kernels_s: k, time of the kernels [s].
+        host_s: h, time to launch them; 0 with graphs [s].
+    """
+    return p_norm(np.asarray(kernels_s, dtype=float), host_s, _HOST_EXPONENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,12 @@ class Prompt:
     packed_s: Array
     steps: Array
     group: Array
+
+    def unstacked(self) -> tuple[Prompt, Prompt]:
+        """Split costs that were computed for two stacked conditions."""
+        parts = (self.alone_s, self.packed_s, self.steps, self.group)
+        first, second = (Prompt(*(part[i] for part in parts)) for i in (0, 1))
+        return first, second
 
 
 def prompt_cost(
@@ -153,9 +174,13 @@ def prompt_cost(
     size = new / steps
     base = np.where(beside > 0.0, table.rest_s(beside), 0.0)
     # Chunks attend to what came before: one in the middle stands for the mean.
-    core = table.prefill_attention_s(1.0, size, cached + 0.5 * (steps - 1.0) * size)
+    before = cached + 0.5 * (steps - 1.0) * size
+    core = table.prefill_attention_s(1.0, size, before)
+    # A prompt is the work of one attention group; the others wait for it where they share experts.
+    groups = float(table.placement.dp)
+    single = core if groups == 1.0 else table.prefill_attention_s(groups, size, before)
     head = table.logits_s(beside + 1.0) - np.where(beside > 0.0, table.logits_s(beside), 0.0)
-    alone = steps * (np.maximum(table.rest_s(beside + size) - base, 0.0) + core) + head
+    alone = steps * (np.maximum(table.rest_s(beside + size) - base, 0.0) + single) + head
     full = np.maximum(table.rest_s(beside + room) - base, 0.0) * new / room + steps * core
     factor, stages = serving.prefill_factor, table.placement.pp
     return Prompt(
@@ -199,10 +224,13 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     context = prompt + 0.5 * output
     emitted = np.maximum(output / load.tokens_per_step, 1.0)
     mixed = serving.mixed
+    # The step is nearly linear in the batch, so its ends are timed once and the passes below interpolate.
+    half, whole = decode_step_s(table, serving, np.stack([0.5 * running, running]), context, load)
+    besides = np.stack([running * mixed, np.zeros_like(running)])
+    cost, lone = prompt_cost(table, serving, besides, new, cached).unstacked()
     batch, waited = running, np.zeros(())
     for _ in range(_PASSES):
-        step = decode_step_s(table, serving, batch, context, load)
-        cost = prompt_cost(table, serving, batch * mixed, new, cached)
+        step = whole + (whole - half) * 2.0 * (np.maximum(batch / running, 0.25) - 1.0)
         met = others * cost.alone_s / (emitted * step + others * cost.alone_s + cost.alone_s)
         # The busier prefill is, the more prompts share a step.
         added = cost.alone_s + (cost.packed_s - cost.alone_s) * met
@@ -210,9 +238,9 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
         spread = load.length_spread * emitted * step
         alike = 1.0 / (1.0 + (_LOOSE * spread / (group * cost.packed_s)) ** 2)
         tied = alike * serving.lockstep
-        seen = 1.0 - 0.5 * tied * (1.0 - mixed)
         share = emitted * step / (emitted * step + waited)
-        per_step = step + others * added / emitted * seen * share
+        seen = tied * (1.0 - 0.5 * (1.0 - mixed)) + (1.0 - tied) * share
+        per_step = step + others * added / emitted * seen
         cycle = emitted * per_step + waited + step
         busy = np.minimum(others * added / cycle, 0.999)
         wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * others * added)
@@ -232,11 +260,10 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     rounds = np.asarray(load.rounds, dtype=float)
     weight = np.where(rounds > 0.0, 1.0 / np.maximum(rounds, 1.0), 0.0)
     host = serving.ttft_base_s + serving.prompt_s * prompt
-    alone = prompt_cost(table, serving, 0.0, new, cached).alone_s
     first = burst + 0.5 * waves * cycle
     return Latency(
         ttft_s=np.asarray(weight * first + (1.0 - weight) * (waited + admission) + host),
-        unloaded_ttft_s=np.asarray(alone + serving.step_s + host),
+        unloaded_ttft_s=np.asarray(lone.alone_s + serving.step_s + host),
         tpot_s=np.asarray(per_step * emitted / output),
         itl_s=step,
         batch=np.minimum(batch, running),

@@ -15,8 +15,10 @@ from suanli.serving.precision import Precision
 
 Array = NDArray[np.float64]
 
-# CUDA context, NCCL buffers, graphs: what an engine holds beside weights, KV and activations.
+# Context, communication buffers, graphs: what an engine holds beside weights, KV and activations; small devices run
+# small engines.
 CONTEXT_BYTES = 2.5e9
+_CONTEXT_SHARE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def memory_parts(
     """
     weights = stage_weight_bytes(model, precision.weights, placement, redundant_experts, mtp)
     activations = activation_bytes(model, placement, step_tokens)
-    reserve = CONTEXT_BYTES + (1.0 - memory_share) * max(chip.memory_bytes - weights, 0.0)
+    reserve = min(CONTEXT_BYTES, _CONTEXT_SHARE * chip.memory_bytes) + (1.0 - memory_share) * max(chip.memory_bytes - weights, 0.0)
     return MemoryParts(
         capacity_bytes=chip.memory_bytes,
         weights_bytes=weights,

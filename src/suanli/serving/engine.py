@@ -50,25 +50,25 @@ class Engine:
     table: StepTable
     notes: tuple[str, ...]
 
-    def memory(self, isl: float, osl: float, clients: float) -> MemoryParts:
+    def memory(self, isl: float, osl: float, clients: float, prompts: bool = True) -> MemoryParts:
         """Share out the memory of the fullest chip for requests of these lengths.
 
         Args:
             isl: prompt [token].
             osl: output [token].
             clients: sequences of one replica, for activations [1].
+            prompts: whether prompts are computed here.
         """
         constants = self.serving.values
-        chunk = constants.chunk_tokens or isl
-        groups = self.placement.dp
-        tokens = isl + constants.kv_reserve * osl
+        each = min(clients / self.placement.dp, 4096.0)
+        chunk = constants.chunk_tokens or max(isl, WHOLE_STEP_TOKENS)
         return memory_parts(
             self.model,
             self.chip,
             self.placement,
             self.precision,
-            tokens,
-            step_tokens=max(chunk, WHOLE_STEP_TOKENS) + min(clients, 4096.0) / groups,
+            isl + constants.kv_reserve * osl,
+            step_tokens=each + (min(chunk, max(each, 1.0) * isl) if prompts else 0.0),
             memory_share=constants.memory_share,
             mtp=constants.draft_tokens > 0,
         )

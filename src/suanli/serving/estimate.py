@@ -171,7 +171,7 @@ def _prefill(point: Point, ready: Engine) -> Estimate:
 def _decode(point: Point, ready: Engine) -> Estimate:
     load = load_of(point, ready)
     sequences = point.concurrency / ready.placement.replicas
-    memory = ready.memory(point.isl, point.osl, sequences)
+    memory = ready.memory(point.isl, point.osl, sequences, prompts=False)
     check_memory(memory, ready)
     largest = memory.sequences * ready.placement.dp
     if sequences > largest:

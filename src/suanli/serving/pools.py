@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.serving.closed_loop import Load, decode_step_s
+from suanli.serving.closed_loop import Load, beside_host, decode_step_s
 from suanli.serving.engine import Engine
 from suanli.serving.stepexchange import EXCHANGE_PROCESSORS
 from suanli.serving.work_shares import bottleneck, decode_parts, prompt_work, step_work
@@ -72,7 +72,7 @@ def prefill_pool(ready: Engine, prompts: float, isl: float, options: Mapping[str
     kernels = constants.prefill_factor * (serial + share * (min(half, serial) - serial))
     host = constants.step_s + constants.prefill_step_s
     hops = float(table.hops_s(tokens))
-    one = max(kernels, constants.host_layer_s * ready.model.layer_count) + host + hops
+    one = float(beside_host(kernels, constants.host_layer_s * ready.chip.host_slowness * ready.model.layer_count)) + host + hops
     parts = {
         name: time * constants.prefill_factor * steps
         for name, time in table.parts_s(tokens).items()
@@ -119,7 +119,7 @@ def decode_pool(ready: Engine, sequences: float, context: float, load: Load) -> 
     parts = decode_parts(ready, sequences, at_context)
     tokens = sequences * float(np.asarray(load.query_tokens))
     work = step_work(ready, tokens, sequences, context)
-    host = constants.step_s + constants.sequence_s * sequences / ready.placement.dp
+    host = constants.step_s + constants.sequence_s * min(sequences / ready.placement.dp, 512.0)
     busy = (*(min(value / time, 1.0) for value in work), min(max(1.0 - host / time, 0.1), 1.0))
     return PoolStep(time, time / ready.placement.pp, parts, bottleneck(ready, parts, sequences, 0.0), busy)
 

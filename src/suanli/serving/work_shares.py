@@ -140,6 +140,6 @@ def shares(ready: Engine, load: Load, found: Latency) -> Utilisation:
     pp = ready.placement.pp
     values = [min((steps * one + rate * two) / pp, 1.0) for one, two in zip(decode, prompts, strict=True)]
     constants = ready.serving.values
-    host = constants.step_s + constants.sequence_s * batch / ready.placement.dp
+    host = constants.step_s + constants.sequence_s * min(batch / ready.placement.dp, 512.0)
     idle = min(max(steps * host, 0.0), 0.9)
     return Utilisation(*values, busy=1.0 - idle)

@@ -113,7 +113,7 @@ class Deployments:
             isl=request.isl,
             osl=request.osl,
             concurrency=request.concurrency,
-            options=request.options,
+            options={**_redundancy(model, request.ep), **request.options},
         )
 
     def answer(self, request: Request) -> Answer:
@@ -217,6 +217,13 @@ class Deployments:
         quantities["usd_per_mtok_output"] = Interval(
             rent.value * chips / rate.value, rent.low * chips / rate.high, rent.high * chips / rate.low
         )
+
+
+def _redundancy(model: Model, ep: int | None) -> dict[str, float]:
+    """Copies of experts that let the ranks hold equally many, as engines add them: 32 for 256 experts on 144 ranks."""
+    experts = model.experts_per_layer
+    copies = -experts % ep if ep and 1 < ep <= experts else 0
+    return {"redundant_experts": float(copies)} if copies else {}
 
 
 def _chips(found: Estimate) -> int:
