@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench validate clean
 
 $(BIN)/suanli: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,9 @@ check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+validate: $(VENV)/.dev  ## predicted against published; large tables from $SUANLI_DATA or ../shared/data where they are
+	$(BIN)/suanli validate $(if $(wildcard ../shared/data),--data ../shared/data,)
 
 bench: $(VENV)/.dev  ## CPU seconds of the commands with a budget
 	$(BIN)/python -m benchmarks

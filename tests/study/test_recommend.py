@@ -34,7 +34,7 @@ CASES = {
     "two chips, power": replace(SMALL, chips=("h200", "b200"), limit=read_limit(None, None, "60 kW")),
     "two chips, budget": replace(SMALL, chips=("h100", "h20"), limit=read_limit(None, "900 kUSD", None)),
     "no measured kernels": replace(
-        SMALL, model="qwen3-32b", chips=("huawei-ascend-910c",), limit=read_limit(16, None, None)
+        SMALL, model="qwen3-32b", chips=("amd-mi300x",), limit=read_limit(16, None, None)
     ),
     "odd number": replace(SMALL, limit=read_limit(7, None, None)),
 }

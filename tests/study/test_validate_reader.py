@@ -340,3 +340,25 @@ def test_the_whole_table() -> None:
     codes = [flag.code for one in loop for flag in one.flags]
     assert codes.count("memory") == 8
     assert not [skip for skip in skipped if skip.why.startswith("No ")], "every name resolves"
+
+
+def test_a_projection_is_not_a_rerun_of_the_measurement() -> None:
+    """CloudMatrix 384 prefill: 5,655 tok/s an NPU measured, 6,688 projected for perfect balance."""
+    shared = {
+        "source_family": "CM384",
+        "model": "DeepSeek-R1",
+        "hardware": "Ascend 910C",
+        "n_accel": "1",
+        "parallelism": "per NPU",
+        "framework": "CloudMatrix-Infer",
+        "phase": "prefill",
+        "concurrency_or_batch": "",
+        "unit": "tok/s/NPU",
+    }
+    measured = one(
+        **shared, metric="prefill throughput per NPU, default routing", value="5655", notes="default"
+    )
+    ideal = one(**shared, metric="prefill throughput per NPU", value="6688", notes="PERFECT-EPLB projection")
+    found = merge([ideal, measured])
+    assert [len(entry.doubts("input_tokens_per_s")) for entry in found] == [1, 0]
+    assert found[1].values["input_tokens_per_s"] == pytest.approx(5655 * 16)

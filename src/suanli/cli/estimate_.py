@@ -177,7 +177,7 @@ def _details(found: Any) -> dict[str, Any]:
 def _print(deployments: Deployments, request: Request, answer: Answer) -> None:
     from suanli.study.deployment.request import QUANTITIES
 
-    title = f"{request.model} on {_chips(request, answer)}, {request.phase}"
+    title = f"{request.model} on {_chips(deployments, request, answer)}, {request.phase}"
     shown = table("", ("", "left"), ("estimate", "right"), ("90 % band", "right"))
     shown.title = None
     for name, unit in QUANTITIES.items():
@@ -197,11 +197,13 @@ def _print(deployments: Deployments, request: Request, answer: Answer) -> None:
         out.print(line, style="dim")
 
 
-def _chips(request: Request, answer: Answer) -> str:
+def _chips(deployments: Deployments, request: Request, answer: Answer) -> str:
     found = answer.estimate.placement
     copies = f", {found.replicas} replicas" if found.replicas > 1 else ""
     layout = f"tp {found.tp}, pp {found.pp}, dp {found.dp}, ep {found.ep}{copies}"
-    return f"{found.chips * found.replicas} x {request.chip} ({layout})"
+    return (
+        f"{found.chips * found.replicas // deployments.chip(request.chip).ranks} x {request.chip} ({layout})"
+    )
 
 
 def _values(found: Interval, unit: str) -> tuple[str, str]:

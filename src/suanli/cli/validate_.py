@@ -47,6 +47,7 @@ GRID_FILE = "tests/golden/predictions.csv"
 @click.option(
     "--record", metavar="FILE", default=GRID_FILE, show_default=True, help="With --grid: the file on record."
 )
+@click.option("--claims", is_flag=True, help="Claims of reports against our model, instead of measurements.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where a target is missed.")
 @catalog_option
 @json_option
@@ -59,6 +60,7 @@ def command(
     grid: bool,
     update: bool,
     record: str,
+    claims: bool,
     strict: bool,
     overlays: tuple[str, ...],
     as_json: bool,
@@ -71,6 +73,10 @@ def command(
     suanli validate --data ../shared/data --board docs/validation.md
     suanli validate --grid               did predictions change?
     """
+    if claims:
+        from suanli.cli.claims import show_claims
+
+        return show_claims(as_json=as_json)
     from suanli.study.deployment.solve import Deployments
     from suanli.study.validate.board import Comparison
 

@@ -47,8 +47,8 @@ _FAMILIES = {
 }
 
 
-# Single-thread speed of the CPUs that came with Hopper over those that came with Ampere (Zen 2 at 3.3 GHz against Golden
-# Cove at 3.8 GHz; own estimate): how much slower the older hosts launch kernels.
+# Single-thread speed of the CPUs that came with Hopper over those that came with Ampere (Zen 2 at 3.3 GHz against
+# Golden Cove at 3.8 GHz; own estimate): how much slower the older hosts launch kernels.
 _HOST_SLOWNESS = {"ampere": 1.5}
 
 

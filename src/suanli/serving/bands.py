@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 # Factor that nine of ten step times keep when no kernel of the chip itself, or of its family, was measured. The kernel
-# fits miss left-out chips of a family by 6 to 11 % and left-out families by 15 to 33 % in the median (docs/calibration).
-_BASIS = {"calibrated": 1.0, "family": 1.12, "datasheet": 1.7}
+# fits miss left-out chips of a family by 6 to 11 % and left-out families by 15 to 33 % in the median
+# (docs/calibration).
+_BASIS = {"calibrated": 1.0, "family": 1.10, "datasheet": 1.7}
 # Factor for a framework, or for conditions, that no deployment was fitted on.
 _UNKNOWN_FRAMEWORK = 1.15
 # Beyond this share of time spent on prompts, and of KV in use, small errors decide between milliseconds and tens of

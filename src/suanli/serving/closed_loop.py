@@ -18,9 +18,10 @@ Array = NDArray[np.float64]
 # Passes of the fixed point of batch and time per token; the error after four is below 0.1 %.
 _PASSES = 4
 _BISECTIONS = 40
-# Share of the ideal gain of running two half batches that decode keeps: their kernels compete for memory and processors.
+# Share of the ideal gain of running two half batches that decode keeps: their kernels compete for memory and
+# processors.
 OVERLAP_GAIN = 0.4
-_SEQUENCES_TIMED = 512.0
+SEQUENCES_TIMED = 512.0
 _HOST_EXPONENT = 4.0
 # Requests come apart when their ends spread over this many times less than a group's prefill.
 _LOOSE = 2.0
@@ -51,8 +52,8 @@ class Load:
     capacity: ArrayLike = np.inf
     length_spread: ArrayLike = 0.0
     rounds: ArrayLike = 10.0
-    tokens_per_step: ArrayLike = 1.0
-    query_tokens: ArrayLike = 1.0
+    tokens_per_step: float = 1.0
+    query_tokens: float = 1.0
     drafts: float = 0.0
     overlap: float = 0.0
 
@@ -114,7 +115,7 @@ def decode_step_s(
     host = serving.host_layer_s * table.chip.host_slowness * table.model.layer_count
     kernels = beside_host(kernels, host)
     # Every attention group has a scheduler of its own; beyond some sequences its work hides behind the kernels.
-    timed = np.minimum(batch / table.placement.dp, _SEQUENCES_TIMED)
+    timed = np.minimum(batch / table.placement.dp, SEQUENCES_TIMED)
     return np.asarray(kernels + serving.step_s + serving.sequence_s * timed)
 
 
@@ -152,21 +153,21 @@ class Prompt:
 
 
 def prompt_cost(
-    table: StepTable, serving: Serving, decoding: ArrayLike, new: ArrayLike, cached: ArrayLike
+    table: StepTable, serving: Serving, sequences: ArrayLike, new_tokens: ArrayLike, cached_tokens: ArrayLike
 ) -> Prompt:
     """Time that a prompt adds to the steps it shares with decodes.
 
     Args:
         table: step times.
         serving: constants of the framework.
-        decoding: sequences that decode in the same steps [1].
-        new: tokens to compute [token].
-        cached: tokens found in the cache [token].
+        sequences: sequences that decode in the same steps [1].
+        new_tokens: tokens to compute [token].
+        cached_tokens: tokens found in the cache [token].
 
     Returns:
         The cost, alone and packed with others.
     """
-    new, cached, beside = (np.asarray(v, dtype=float) for v in (new, cached, decoding))
+    new, cached, beside = (np.asarray(v, dtype=float) for v in (new_tokens, cached_tokens, sequences))
     # Without a fixed chunk a step takes the prompt at hand and what room the decodes leave (TRT-LLM's benchmarks).
     chunk = np.where(serving.chunk_tokens > 0.0, serving.chunk_tokens, new + beside + 128.0)
     room = np.maximum(chunk - beside, 0.25 * chunk)

@@ -11,7 +11,6 @@ from suanli.llm import Attention, Model, WeightDtypes, kv_bytes, weight_bytes
 from suanli.llm.dtypes import dtype
 from suanli.serving.accelerator import Accelerator
 from suanli.serving.layout import Placement
-from suanli.serving.precision import Precision
 
 Array = NDArray[np.float64]
 
@@ -47,16 +46,13 @@ class MemoryParts:
         return max(self.kv_bytes, 0.0) / max(self.sequence_bytes, 1.0)
 
 
-def stage_weight_bytes(
-    model: Model, dtypes: WeightDtypes, placement: Placement, redundant_experts: int = 0, mtp: bool = False
-) -> float:
+def stage_weight_bytes(model: Model, dtypes: WeightDtypes, placement: Placement, mtp: bool = False) -> float:
     """Weights on one chip: experts over all chips of the stage, the rest over its attention group.
 
     Args:
         model: the model.
         dtypes: stored formats.
         placement: the layout.
-        redundant_experts: copies of hot experts over the whole stage [1].
         mtp: whether MTP modules are held.
 
     Returns:
@@ -66,10 +62,9 @@ def stage_weight_bytes(
     stages = placement.pp
     deepest = -(-model.layer_count // stages) / model.layer_count
     layers = held.attention + held.ffn + held.other + held.mtp
-    experts = held.experts * (1.0 + redundant_experts / max(model.experts_per_layer, 1))
     # First and last stage hold embedding or head; with one stage both.
     ends = held.embedding if stages == 1 else 0.5 * held.embedding
-    return (layers * deepest + ends) / placement.tp + experts * deepest / (placement.tp * placement.dp)
+    return (layers * deepest + ends) / placement.tp + held.experts * deepest / (placement.tp * placement.dp)
 
 
 def sequence_bytes(model: Model, placement: Placement, kv: str, tokens: ArrayLike) -> Array:
@@ -95,39 +90,44 @@ def memory_parts(
     model: Model,
     chip: Accelerator,
     placement: Placement,
-    precision: Precision,
+    kv: str,
+    weights_bytes: float,
     tokens: float,
     step_tokens: float = 8192.0,
     memory_share: float = 0.9,
-    redundant_experts: int = 0,
-    mtp: bool = False,
+    of_free: bool = False,
 ) -> MemoryParts:
     """Share out the memory of a chip.
+
+    Engines keep a share of the whole memory for everything (vLLM's gpu_memory_utilization, SGLang's
+    mem_fraction_static), or a share of what weights, activations and context leave free for KV (TensorRT-LLM's
+    free_gpu_memory_fraction).
 
     Args:
         model: the model.
         chip: the accelerator.
         placement: the layout.
-        precision: formats.
+        kv: format of the cache.
+        weights_bytes: weights of this chip, see `stage_weight_bytes` [byte].
         tokens: tokens that a sequence holds when it is admitted and counted [token].
         step_tokens: most tokens of a step on a chip, for activations [token].
         memory_share: share of the memory that the framework uses [1].
-        redundant_experts: copies of hot experts [1].
-        mtp: whether MTP modules are held.
+        of_free: whether that is a share of what is left for KV.
 
     Returns:
         The parts; they add up to the capacity.
     """
-    weights = stage_weight_bytes(model, precision.weights, placement, redundant_experts, mtp)
     activations = activation_bytes(model, placement, step_tokens)
-    reserve = min(CONTEXT_BYTES, _CONTEXT_SHARE * chip.memory_bytes) + (1.0 - memory_share) * max(chip.memory_bytes - weights, 0.0)
+    context = min(CONTEXT_BYTES, _CONTEXT_SHARE * chip.memory_bytes)
+    free = chip.memory_bytes - weights_bytes - activations - context
+    reserve = context + (1.0 - memory_share) * (max(free, 0.0) if of_free else chip.memory_bytes)
     return MemoryParts(
         capacity_bytes=chip.memory_bytes,
-        weights_bytes=weights,
+        weights_bytes=weights_bytes,
         activation_bytes=activations,
         reserve_bytes=reserve,
-        kv_bytes=chip.memory_bytes - weights - activations - reserve,
-        sequence_bytes=float(sequence_bytes(model, placement, precision.kv, tokens)),
+        kv_bytes=chip.memory_bytes - weights_bytes - activations - reserve,
+        sequence_bytes=float(sequence_bytes(model, placement, kv, tokens)),
     )
 
 

@@ -8,10 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from suanli.errors import InfeasibleError, InputError, UnknownIdError
+from suanli.errors import InputError, UnknownIdError
 from suanli.llm import LayerGroup, Model
 from suanli.serving.accelerator import Accelerator, rank_of
-from suanli.serving.deployment import MemoryParts, memory_parts
+from suanli.serving.deployment import MemoryParts, memory_parts, stage_weight_bytes
 from suanli.serving.framework import ServingSet, model_kind, split_framework
 from suanli.serving.kernels import Coefficients
 from suanli.serving.layout import Placement, default_placement, place
@@ -39,6 +39,7 @@ class Engine:
         precision: formats.
         serving: constants of the framework, with what the point overrides.
         table: step times.
+        weights_bytes: weights on the fullest chip [byte].
         notes: what was chosen or changed.
     """
 
@@ -48,6 +49,7 @@ class Engine:
     precision: Precision
     serving: ServingSet
     table: StepTable
+    weights_bytes: float
     notes: tuple[str, ...]
 
     def memory(self, isl: float, osl: float, clients: float, prompts: bool = True) -> MemoryParts:
@@ -66,11 +68,12 @@ class Engine:
             self.model,
             self.chip,
             self.placement,
-            self.precision,
+            self.precision.kv,
+            self.weights_bytes,
             isl + constants.kv_reserve * osl,
             step_tokens=each + (min(chunk, max(each, 1.0) * isl) if prompts else 0.0),
             memory_share=constants.memory_share,
-            mtp=constants.draft_tokens > 0,
+            of_free=constants.memory_of_free > 0.5,
         )
 
 
@@ -165,7 +168,8 @@ def _build(point: Point, tables: Coefficients) -> Engine:
     notes = precision.changes
     if whole.ranks > 1:
         notes += (f"Each {whole.id} runs as {whole.ranks} ranks; the layout counts ranks.",)
-    return Engine(model, point.chip, placement, precision, serving, table, notes)
+    weights = stage_weight_bytes(model, precision.weights, placement, mtp=serving.values.draft_tokens > 0)
+    return Engine(model, point.chip, placement, precision, serving, table, weights, notes)
 
 
 def _by_rank(point: Point) -> Point:
@@ -210,9 +214,11 @@ def _placement(point: Point, model: Model, precision: Precision, serving: Servin
             model,
             point.chip,
             layout,
-            precision,
+            precision.kv,
+            stage_weight_bytes(model, precision.weights, layout),
             point.isl + point.osl,
             memory_share=serving.values.memory_share,
+            of_free=serving.values.memory_of_free > 0.5,
         )
         return found.sequences >= 1.0
 
@@ -223,25 +229,30 @@ def _placement(point: Point, model: Model, precision: Precision, serving: Servin
     return place(model, point.n_chips, point.tp, point.pp, point.dp, point.ep)
 
 
-def check_memory(memory: MemoryParts, engine: Engine) -> None:
-    """Check that weights and one sequence fit.
+def memory_problem(memory: MemoryParts, engine: Engine) -> str | None:
+    """Say what is short where weights or one sequence do not fit; None where they do.
 
-    Raises:
-        InfeasibleError: they do not; says what is short.
+    Args:
+        memory: parts of the fullest chip.
+        engine: the deployment.
     """
-    chip, placement = engine.chip, engine.placement
-    where = f"{placement.chips} x {chip.id} (tp {placement.tp}, pp {placement.pp}, dp {placement.dp}, ep {placement.ep})"
+    if memory.sequences >= 1.0:
+        return None
+    chip, layout = engine.chip, engine.placement
+    where = (
+        f"{engine.model.id} on {layout.chips} x {chip.id} "
+        f"(tp {layout.tp}, pp {layout.pp}, dp {layout.dp}, ep {layout.ep})"
+    )
     if memory.kv_bytes <= 0.0:
         need = memory.weights_bytes + memory.activation_bytes + memory.reserve_bytes
-        raise InfeasibleError(
-            f"{engine.model.id} does not fit on {where}: {need / 1e9:.0f} GB a chip for weights "
-            f"({memory.weights_bytes / 1e9:.0f} GB), activations and reserve, {memory.capacity_bytes / 1e9:.0f} GB there"
+        return (
+            f"{where} does not fit: {need / 1e9:.0f} GB a chip for weights ({memory.weights_bytes / 1e9:.0f} GB), "
+            f"activations and reserve, {memory.capacity_bytes / 1e9:.0f} GB there"
         )
-    if memory.sequences < 1.0:
-        raise InfeasibleError(
-            f"{engine.model.id} on {where} leaves {memory.kv_bytes / 1e9:.1f} GB for KV; one sequence of this length "
-            f"needs {memory.sequence_bytes / 1e9:.1f} GB"
-        )
+    return (
+        f"{where} leaves {memory.kv_bytes / 1e9:.1f} GB a chip for KV; one sequence of this length needs "
+        f"{memory.sequence_bytes / 1e9:.1f} GB"
+    )
 
 
 def with_redundant_experts(model: Model, copies: int) -> Model:

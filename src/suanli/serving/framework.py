@@ -58,7 +58,8 @@ class Serving:
         lockstep: 1 where requests of one length keep meeting in groups, 0 where they come apart [1].
         kv_reserve: share of the outputs' cache that must be free before a request is admitted [1].
         max_sequences: sequences that a replica runs at most [1].
-        memory_share: share of device memory that weights and KV may fill [1].
+        memory_share: share of device memory that the engine may fill [1].
+        memory_of_free: 1 where that is a share of what weights leave free, 0 of the whole memory [1].
         host_layer_s: host time per layer without graphs; 0 with graphs [s].
         draft_tokens: draft tokens a step where the point does not say [token].
         prefill_overlap: share of exchange that hides behind computing in a prefill pool [1].
@@ -81,6 +82,7 @@ class Serving:
     kv_reserve: float = 0.6
     max_sequences: float = 1024.0
     memory_share: float = 0.9
+    memory_of_free: float = 0.0
     host_layer_s: float = 0.0
     draft_tokens: float = 0.0
     prefill_overlap: float = 0.0

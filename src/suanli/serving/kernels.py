@@ -16,7 +16,7 @@ BASES = ("calibrated", "family", "datasheet")
 
 
 class Coefficients:
-    """Calibration rows of operators and of serving frameworks, indexed once; also keeps the step tables built from them.
+    """Calibration rows of operators and of serving frameworks, indexed once; keeps the engines built from them.
 
     Attributes:
         operators: calibration rows of operators.

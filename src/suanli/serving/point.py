@@ -86,7 +86,7 @@ class Band:
 
 
 def banded(value: float, factor: float) -> Band:
-    """Return the band from value/factor to value x factor."""
+    """Return the band from value/factor to value x factor, in the value's unit; the factor is at least 1 [1]."""
     return Band(value, value / factor, value * factor)
 
 

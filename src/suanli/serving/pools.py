@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from suanli.serving.closed_loop import Load, beside_host, decode_step_s
+from suanli.serving.closed_loop import SEQUENCES_TIMED, Load, beside_host, decode_step_s
 from suanli.serving.engine import Engine
 from suanli.serving.stepexchange import EXCHANGE_PROCESSORS
 from suanli.serving.work_shares import bottleneck, decode_parts, prompt_work, step_work
@@ -72,19 +72,24 @@ def prefill_pool(ready: Engine, prompts: float, isl: float, options: Mapping[str
     kernels = constants.prefill_factor * (serial + share * (min(half, serial) - serial))
     host = constants.step_s + constants.prefill_step_s
     hops = float(table.hops_s(tokens))
-    one = float(beside_host(kernels, constants.host_layer_s * ready.chip.host_slowness * ready.model.layer_count)) + host + hops
+    one = (
+        float(
+            beside_host(kernels, constants.host_layer_s * ready.chip.host_slowness * ready.model.layer_count)
+        )
+        + host
+        + hops
+    )
     parts = {
-        name: time * constants.prefill_factor * steps
-        for name, time in table.parts_s(tokens).items()
-        if time > 0.0
+        name: float(time) * constants.prefill_factor * steps for name, time in table.parts_s(tokens).items()
     }
     parts["attention"], parts["head"] = (constants.prefill_factor * steps * time for time in (core, head))
     parts["host"] = steps * (one - kernels)
     parts["overlap"] = steps * one - sum(parts.values())
     if abs(parts["overlap"]) < 1e-12:
         del parts["overlap"]
-    work = prompt_work(ready, tokens, cached)
-    busy = (*(min(value / one, 1.0) for value in work), kernels / one)
+    work = prompt_work(ready, each, new, cached)
+    compute_share, memory_share, link_share = (min(float(value) / one, 1.0) for value in work)
+    busy = (compute_share, memory_share, link_share, kernels / one)
     largest = max((name for name in parts if name != "overlap"), key=lambda name: parts[name])
     return PoolStep(
         time_s=steps * one,
@@ -115,16 +120,11 @@ def decode_pool(ready: Engine, sequences: float, context: float, load: Load) -> 
     """
     constants = ready.serving.values
     time = float(decode_step_s(ready.table, constants, sequences, context, load))
-    at_context = _with_context(load, context)
-    parts = decode_parts(ready, sequences, at_context)
-    tokens = sequences * float(np.asarray(load.query_tokens))
+    at_context = replace(load, input_tokens=context, output_tokens=0.0)
+    parts = {name: float(part) for name, part in decode_parts(ready, sequences, at_context, time).items()}
+    tokens = sequences * load.query_tokens
     work = step_work(ready, tokens, sequences, context)
-    host = constants.step_s + constants.sequence_s * min(sequences / ready.placement.dp, 512.0)
-    busy = (*(min(value / time, 1.0) for value in work), min(max(1.0 - host / time, 0.1), 1.0))
+    host = constants.step_s + constants.sequence_s * min(sequences / ready.placement.dp, SEQUENCES_TIMED)
+    compute, memory, link = (min(float(value) / time, 1.0) for value in work)
+    busy = (compute, memory, link, min(max(1.0 - host / time, 0.1), 1.0))
     return PoolStep(time, time / ready.placement.pp, parts, bottleneck(ready, parts, sequences, 0.0), busy)
-
-
-def _with_context(load: Load, context: float) -> Load:
-    from dataclasses import replace
-
-    return replace(load, input_tokens=context, output_tokens=0.0)

@@ -30,7 +30,9 @@ from suanli.serving.precision import Precision
 Array = NDArray[np.float64]
 
 # Rows at which the products of latent attention are timed.
-ROWS = np.array([0, 1, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384, 131072.0])
+ROWS = np.array(
+    [0, 1, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384, 131072, 2.0**24]
+)
 # Framework whose prefill kernel for latent attention expands keys and values, and a prompt to compare kernels by.
 _EXPANDING = "trtllm"
 _PROMPT = 4096.0
@@ -159,7 +161,10 @@ class AttentionTime:
 
     def _fastest_prefill(self, kernels: Kernels, kv: str) -> MlaPrefillCoefficients:
         """The faster of the framework's own prefill kernel and one that expands keys and values, which all have."""
-        sets = [kernels.get("mla_prefill", MlaPrefillCoefficients, kv, framework=name) for name in (None, _EXPANDING)]
+        sets = [
+            kernels.get("mla_prefill", MlaPrefillCoefficients, kv, framework=name)
+            for name in (None, _EXPANDING)
+        ]
         layer = self.latent[0]
         times = [
             float(mla_prefill_time_s(1.0, _PROMPT, layer.heads, self.chip, one, layer.shape)) for one in sets
@@ -169,7 +174,7 @@ class AttentionTime:
     def _products(self, layer: LatentLayers, gemm: GemmCoefficients, absorbed: bool) -> Array:
         """Time of one layer's products that absorb or expand the latent, on a grid of rows [s]."""
         shape = layer.shape
-        sizes = ((shape.latent, shape.nope), (shape.value, shape.latent))
+        sizes: tuple[tuple[int, int], ...] = ((shape.latent, shape.nope), (shape.value, shape.latent))
         if not absorbed:
             sizes = ((shape.nope + shape.value, shape.latent),)
         total = np.zeros(ROWS.size)

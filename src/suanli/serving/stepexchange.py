@@ -1,4 +1,4 @@
-"""Time of the collectives of a step: all-reduces of tensor parallelism, exchange of tokens between experts, stage hops."""
+"""Time of the collectives of a step: all-reduces of tensor parallelism, exchange of tokens between experts."""
 
 from __future__ import annotations
 

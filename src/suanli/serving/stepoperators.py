@@ -45,8 +45,8 @@ _VECTOR_ROWS = 8.0
 WIDE_RANKS = 8
 _WIDE_KERNEL = "deepgemm"
 _ACTIVATION_EFFICIENCY = 0.7
-# Prefill's exchange brings a token once a rank: its 8-bit values are read and written into the order of the experts, and
-# the 16-bit outputs are read and summed up again.
+# Prefill's exchange brings a token once a rank: its 8-bit values are read and written into the order of the experts,
+# and the 16-bit outputs are read and summed up again.
 _SORTED_BYTES = 1.0 + 1.0 + 2.0 + 2.0
 
 
@@ -236,9 +236,7 @@ def add_experts(
         flops = 2.0 * matrices * hidden * inter * load.assignments
         moved = load.experts * expert_bytes(hidden, inter, form, gated)
         moved = moved + 2.0 * load.assignments * (2.0 * hidden + matrices * inter)
-        parts.add(
-            "experts", up.count * best, up.count * flops / chip.peak(form), up.count * moved
-        )
+        parts.add("experts", up.count * best, up.count * flops / chip.peak(form), up.count * moved)
 
 
 def _own_sets(kernels: Kernels, form: str) -> list[MoeCoefficients]:

@@ -20,38 +20,17 @@ from suanli.serving.stepoperators import Parts, Routing, add_elementwise, add_ex
 Array = NDArray[np.float64]
 
 # Tokens of a step of one attention group: dense where tiles and experts make steps, sparse where all is linear.
-_GRID = np.array(
+_GRID = np.concatenate(
     [
-        0,
-        1,
-        2,
-        3,
-        4,
-        6,
-        8,
-        12,
-        16,
-        24,
-        32,
-        40,
-        48,
-        64,
-        80,
-        96,
-        112,
-        128,
-        144,
-        160,
-        192,
-        224,
-        256,
-        288,
-        320,
-        384,
+        [0, 1, 2, 3, 4, 6, 8, 12],
+        np.arange(16, 48, 8),
+        np.arange(48, 160, 16),
+        np.arange(160, 320, 32),
+        np.arange(320, 640, 64),
+        np.arange(640, 1024, 128),
+        [1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384, 32768, 131072, 2**20, 2**24],
     ]
-    + [448, 512, 576, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384, 32768, 131072],
-    dtype=float,
-)
+).astype(float)
 # Handing over to the next pipeline stage: latency, and the share of the link's bandwidth that one message reaches.
 _HOP_S = 5e-6
 _HOP_EFFICIENCY = 0.8
@@ -114,11 +93,13 @@ class StepTable:
         Args:
             tokens: tokens of the step over all attention groups [token].
         """
-        return np.interp(tokens, self.grid, self.rest)
+        return np.asarray(np.interp(np.asarray(tokens, dtype=float), self.grid, self.rest))
 
     def exchange_s(self, tokens: ArrayLike) -> Array:
         """The part of it that is exchange between experts [s]."""
-        return np.interp(tokens, self.grid, self.times_s[self.exchange].sum(axis=0))
+        return np.asarray(
+            np.interp(np.asarray(tokens, dtype=float), self.grid, self.times_s[self.exchange].sum(axis=0))
+        )
 
     def logits_s(self, rows: ArrayLike) -> Array:
         """Time of head and sampling [s].
@@ -126,7 +107,7 @@ class StepTable:
         Args:
             rows: tokens that go through the head, over all attention groups [token].
         """
-        return np.interp(rows, self.grid, self.head_s)
+        return np.asarray(np.interp(np.asarray(rows, dtype=float), self.grid, self.head_s))
 
     def decode_attention_s(
         self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
@@ -199,13 +180,17 @@ class StepTable:
         moved = np.asarray(tokens, dtype=float) * self.model.hidden * BYTES
         return (stages - 1.0) * (_HOP_S + moved / (_HOP_EFFICIENCY * np.asarray(link, dtype=float)))
 
-    def parts_s(self, tokens: float) -> dict[str, float]:
-        """Time of each operator but attention and head at one number of tokens [s]."""
-        grid = self.grid
-        index = int(np.clip(np.searchsorted(grid, tokens, side="right") - 1, 0, grid.size - 2))
-        share = (min(tokens, float(grid[-1])) - grid[index]) / (grid[index + 1] - grid[index])
+    def parts_s(self, tokens: ArrayLike) -> dict[str, Array]:
+        """Time of each operator but attention and head [s]; those that take none are left out.
+
+        Args:
+            tokens: tokens of the step over all attention groups [token].
+        """
+        rows = np.minimum(np.asarray(tokens, dtype=float), self.grid[-1])
+        index = np.clip(np.searchsorted(self.grid, rows, side="right") - 1, 0, self.grid.size - 2)
+        share = (rows - self.grid[index]) / (self.grid[index + 1] - self.grid[index])
         values = self.times_s[:, index] * (1.0 - share) + self.times_s[:, index + 1] * share
-        return dict(zip(self.names, values.tolist(), strict=True))
+        return {name: values[row] for row, name in enumerate(self.names) if self.times_s[row, -1] > 0.0}
 
 
 def step_table(

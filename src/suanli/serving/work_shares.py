@@ -1,45 +1,47 @@
-"""Where a step's time goes, what bounds it, and how busy the chip is."""
+"""Where a step's time goes, what bounds it, and how busy the chip is; for arrays of loads on one engine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from suanli.hardware.formats import number_format
-from suanli.serving.closed_loop import Latency, Load, decode_step_s
+from suanli.serving.closed_loop import SEQUENCES_TIMED, Latency, Load
 from suanli.serving.engine import Engine
-from suanli.serving.point import Utilisation
+
+Array = NDArray[np.float64]
 
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "dispatch", "combine", "pipeline")
 
 
-def decode_parts(ready: Engine, batch: float, load: Load) -> dict[str, float]:
+def decode_parts(ready: Engine, batch: ArrayLike, load: Load, step_s: ArrayLike) -> dict[str, Array]:
     """Seconds of each operator in one decode step; they add up to the step.
 
     Args:
         ready: the engine.
         batch: sequences of the replica that decode [1].
         load: lengths and speculation.
+        step_s: length of the whole step [s].
 
     Returns:
-        {operator: time [s]}, kernels times the framework's factor, "host" for the rest of the step.
+        {operator: time [s]}, kernels times the framework's factor; "host" is the rest of the step: what the host adds,
+        less what overlapping half batches saves.
     """
     table, constants = ready.table, ready.serving.values
-    context = float(np.asarray(load.input_tokens) + 0.5 * np.asarray(load.output_tokens))
-    each = max(batch / ready.placement.pp, min(batch, 1.0))
-    query = float(np.asarray(load.query_tokens))
-    tokens = each * query
-    parts = table.parts_s(tokens)
-    parts["attention"] = float(table.decode_attention_s(each, context, query))
-    parts["head"] = float(table.logits_s(tokens))
+    sequences = np.maximum(np.asarray(batch, dtype=float), 1e-6)
+    context = np.asarray(load.input_tokens, dtype=float) + 0.5 * np.asarray(load.output_tokens, dtype=float)
+    each = np.maximum(sequences / ready.placement.pp, np.minimum(sequences, 1.0))
+    query = np.asarray(load.query_tokens, dtype=float)
+    parts = table.parts_s(each * query)
+    parts["attention"] = table.decode_attention_s(each, context, query)
+    parts["head"] = table.logits_s(each * query)
     if load.drafts:
-        parts["drafts"] = load.drafts * float(table.draft_s(each, context))
-    scaled = {name: constants.kernel_factor * time for name, time in parts.items() if time > 0.0}
+        parts["drafts"] = load.drafts * table.draft_s(each, context)
+    scaled = {name: constants.kernel_factor * time for name, time in parts.items()}
     if ready.placement.pp > 1:
-        scaled["pipeline"] = float(table.hops_s(tokens))
-    step = float(decode_step_s(table, constants, batch, context, load))
-    scaled["host"] = step - sum(scaled.values())
+        scaled["pipeline"] = table.hops_s(each * query)
+    scaled["host"] = np.asarray(step_s) - np.sum(np.stack(np.broadcast_arrays(*scaled.values())), axis=0)
     return scaled
 
 
@@ -64,24 +66,16 @@ def bottleneck(ready: Engine, parts: Mapping[str, float], batch: float, prefill_
             groups["weights"] += time
     largest = max(groups, key=lambda name: groups[name])
     if largest in ("weights", "experts"):
-        return f"{largest}: {_bound(ready, batch)}"
-    return {"attention": "attention: KV reads", "links": "collectives: links", "host": "host: step overhead"}[
-        largest
-    ]
-
-
-def _bound(ready: Engine, tokens: float) -> str:
-    table = ready.table
-    bandwidth = float(np.asarray(ready.chip.operators.memory_bandwidth_bytes_per_s))
-    compute = float(np.interp(tokens, table.grid, table.peak_s))
-    memory = float(np.interp(tokens, table.grid, table.bytes)) / bandwidth
-    return "compute" if compute > memory else "memory bandwidth"
+        compute, memory, _ = step_work(ready, batch)
+        return f"{largest}: {'compute' if float(compute) > float(memory) else 'memory bandwidth'}"
+    names = {"attention": "attention: KV reads", "links": "collectives: links", "host": "host: step overhead"}
+    return names[largest]
 
 
 def step_work(
-    ready: Engine, tokens: float, sequences: float = 0.0, context: float = 0.0
-) -> tuple[float, float, float]:
-    """Time a step's work would take at the peaks: operations, memory bytes, link bytes [s].
+    ready: Engine, tokens: ArrayLike, sequences: ArrayLike = 0.0, context: ArrayLike = 0.0
+) -> tuple[Array, Array, Array]:
+    """Time that a step's work would take at the peaks: operations, memory bytes, link bytes [s].
 
     Args:
         ready: the engine.
@@ -90,56 +84,55 @@ def step_work(
         context: tokens of each [token].
     """
     table, chip = ready.table, ready.chip.operators
-    compute = float(np.interp(tokens, table.grid, table.peak_s))
-    moved = float(np.interp(tokens, table.grid, table.bytes))
-    wire = float(np.interp(tokens, table.grid, table.wire_bytes))
-    if sequences > 0.0:
-        flops, cache = table.attention.decode_work(sequences / ready.placement.dp, context)
-        compute += float(flops) / float(chip.peak("bf16"))
-        moved += float(cache)
-    bandwidth = float(np.asarray(chip.memory_bandwidth_bytes_per_s))
-    return compute, moved / bandwidth, wire / float(np.asarray(chip.link_bytes_per_s))
+    rows = np.asarray(tokens, dtype=float)
+    flops, cache = table.attention.decode_work(np.asarray(sequences) / ready.placement.dp, context)
+    compute = np.interp(rows, table.grid, table.peak_s) + flops / chip.peak("bf16")
+    moved = np.interp(rows, table.grid, table.bytes) + cache
+    wire = np.interp(rows, table.grid, table.wire_bytes)
+    bandwidth = np.asarray(chip.memory_bandwidth_bytes_per_s, dtype=float)
+    link = np.asarray(chip.link_bytes_per_s, dtype=float)
+    return np.asarray(compute), np.asarray(moved / bandwidth), np.asarray(wire / link)
 
 
-def prompt_work(ready: Engine, new: float, cached: float) -> tuple[float, float, float]:
-    """The same of one prompt [s]: weights are read for decodes anyway, so only what a prompt adds."""
+def prompt_work(
+    ready: Engine, prompts: ArrayLike, new_tokens: ArrayLike, cached_tokens: ArrayLike
+) -> tuple[Array, Array, Array]:
+    """The same of prompts [s]: weights are read for decodes anyway, so memory counts what a prompt adds.
+
+    Args:
+        ready: the engine.
+        prompts: prompts of the replica [1].
+        new_tokens: tokens of each to compute [token].
+        cached_tokens: tokens of each found in the cache [token].
+    """
     table, chip = ready.table, ready.chip.operators
-    compute, memory, link = step_work(ready, new)
-    floor = float(table.bytes[1]) / float(np.asarray(chip.memory_bandwidth_bytes_per_s))
-    groups = ready.placement.dp
-    flops = float(table.attention.prefill_flops(1.0 / groups, new, cached))
-    compute += flops / float(chip.peak(_attention_form(ready)))
-    return compute, max(memory - floor, 0.0), link
+    count, new = np.asarray(prompts, dtype=float), np.asarray(new_tokens, dtype=float)
+    compute, memory, link = step_work(ready, count * new)
+    floor = table.bytes[1] / np.asarray(chip.memory_bandwidth_bytes_per_s, dtype=float)
+    flops = table.attention.prefill_flops(count / ready.placement.dp, new, cached_tokens)
+    peak = chip.peak(table.attention.prefill_form)
+    return np.asarray(compute + flops / peak), np.maximum(memory - floor, 0.0), link
 
 
-def _attention_form(ready: Engine) -> str:
-    narrow = (
-        number_format(ready.precision.kv).weight_bytes < 1.5 and "fp8" in ready.chip.operators.peak_flop_per_s
-    )
-    return "fp8" if narrow else "bf16"
-
-
-def shares(ready: Engine, load: Load, found: Latency) -> Utilisation:
-    """Mean shares of the chip's peaks in the steady state.
+def shares(ready: Engine, load: Load, found: Latency) -> tuple[Array, Array, Array, Array]:
+    """Mean shares of the chip's peaks in the steady state: compute, memory, link, and time in which kernels run.
 
     Args:
         ready: the engine.
         load: lengths and speculation.
         found: latencies and rates of the replica.
     """
-    prompt, output = float(np.asarray(load.input_tokens)), float(np.asarray(load.output_tokens))
-    batch = float(found.batch)
-    emitted = float(load.tokens_per_step)
-    per_step = float(found.tpot_s) * emitted
-    steps = min(float(found.requests_per_s) * output / emitted / max(batch, 1e-9), 1.0 / per_step)
-    query = float(np.asarray(load.query_tokens))
-    decode = step_work(ready, batch * query, batch, prompt + 0.5 * output)
-    cached = prompt * float(np.asarray(load.cached_share))
-    prompts = prompt_work(ready, max(prompt - cached, 1.0), cached)
-    rate = float(found.requests_per_s)
-    pp = ready.placement.pp
-    values = [min((steps * one + rate * two) / pp, 1.0) for one, two in zip(decode, prompts, strict=True)]
-    constants = ready.serving.values
-    host = constants.step_s + constants.sequence_s * min(batch / ready.placement.dp, 512.0)
-    idle = min(max(steps * host, 0.0), 0.9)
-    return Utilisation(*values, busy=1.0 - idle)
+    prompt, output = np.asarray(load.input_tokens, dtype=float), np.asarray(load.output_tokens, dtype=float)
+    batch, emitted = np.maximum(found.batch, 1e-9), load.tokens_per_step
+    per_step = found.tpot_s * emitted
+    steps = np.minimum(found.requests_per_s * output / emitted / batch, 1.0 / per_step)
+    decode = step_work(ready, batch * load.query_tokens, batch, prompt + 0.5 * output)
+    cached = prompt * load.cached_share
+    prompts = prompt_work(ready, 1.0, np.maximum(prompt - cached, 1.0), cached)
+    pp, constants = ready.placement.pp, ready.serving.values
+    compute, memory, link = (
+        np.minimum((steps * one + found.requests_per_s * two) / pp, 1.0)
+        for one, two in zip(decode, prompts, strict=True)
+    )
+    host = constants.step_s + constants.sequence_s * np.minimum(batch / ready.placement.dp, SEQUENCES_TIMED)
+    return compute, memory, link, 1.0 - np.clip(steps * host, 0.0, 0.9)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from suanli.errors import SuanliError
 from suanli.serving import Coefficients
 from suanli.serving.closed_loop import Latency, Load, closed_loop
-from suanli.serving.engine import Engine, check_memory, engine
+from suanli.serving.engine import Engine, engine, memory_problem
 from suanli.serving.estimate import load_of
 from suanli.serving.framework import Serving, split_framework
 from suanli.study.deployment.solve import Deployments
@@ -90,7 +90,8 @@ def rows_of(
             load = load_of(point, ready)
             prompt, output = float(np.asarray(load.input_tokens)), float(np.asarray(load.output_tokens))
             memory = ready.memory(prompt, output, float(np.asarray(load.clients)))
-            check_memory(memory, ready)
+            if memory_problem(memory, ready) is not None:
+                continue
         except SuanliError:
             continue
         load = replace(load, capacity=memory.sequences * ready.placement.dp)
@@ -107,7 +108,7 @@ def _rows(ready: Engine, members: Sequence[tuple[Measurement, Load]]) -> Rows:
             [np.nan if one.doubts(metric) else one.values.get(metric, np.nan) for one, _ in members]
         )
 
-    load = replace(members[0][1], **{name: column(name) for name in _COLUMNS})
+    load = replace(members[0][1], **{name: column(name) for name in _COLUMNS})  # type: ignore[arg-type]
     return Rows(ready, load, value("tpot_s"), value("ttft_s"), tuple(one for one, _ in members))
 
 
@@ -128,6 +129,6 @@ def chosen(groups: Sequence[Rows], keep: Callable[[Measurement], bool]) -> list[
 
 def _select(group: Rows, index: Sequence[int]) -> Rows:
     kept = list(index)
-    load = replace(group.load, **{name: np.asarray(getattr(group.load, name))[kept] for name in _COLUMNS})
+    load = replace(group.load, **{name: np.asarray(getattr(group.load, name))[kept] for name in _COLUMNS})  # type: ignore[arg-type]
     measured = tuple(group.measured[i] for i in kept)
     return Rows(group.ready, load, group.tpot_s[kept], group.ttft_s[kept], measured)

@@ -32,11 +32,21 @@ def framework_rows(
         count = sum(len(g.measured) for g in mine)
         scores = _scores(others, found)
         for one in CONSTANTS:
-            score = scores["ttft" if one.name.startswith("ttft") else "tpot"]
+            judged, median, p90 = scores["ttft" if one.name.startswith("ttft") else "tpot"]
             rows.append(
                 FrameworkRow(
-                    *(framework, "*", kind, one.name, found.values[one.name]),
-                    *(found.errors[one.name], count, *score, fitted_on, SOURCE),
+                    framework,
+                    "*",
+                    kind,
+                    one.name,
+                    found.values[one.name],
+                    found.errors[one.name],
+                    count,
+                    judged,
+                    median,
+                    p90,
+                    fitted_on,
+                    SOURCE,
                 )
             )
         for name, value in zip(("tpot_band", "ttft_band"), found.bands, strict=True):

@@ -186,7 +186,8 @@ class Deployments:
         chips_w = answer.quantities.get("power_w")
         if chips_w is None:
             return None
-        return self.power.wall_w(self.chip(request.chip), chips_w, _chips(answer.estimate))
+        chip = self.chip(request.chip)
+        return self.power.wall_w(chip, chips_w, _chips(answer.estimate, chip))
 
     def _add_power(
         self,
@@ -202,7 +203,9 @@ class Deployments:
             activity = Activity(
                 *(min(max(float(getattr(found.utilisation, name)), 0.0), 1.0) for name in _SHARES)
             )
-            quantities["power_w"] = self.power.chips_w(point.chip, activity, _chips(found), limit_w)
+            quantities["power_w"] = self.power.chips_w(
+                point.chip, activity, _chips(found, point.chip), limit_w
+            )
         except (NoDataError, InputError) as error:
             unknown["power_w"] = _line(error)
 
@@ -226,10 +229,10 @@ def _redundancy(model: Model, ep: int | None) -> dict[str, float]:
     return {"redundant_experts": float(copies)} if copies else {}
 
 
-def _chips(found: Estimate) -> int:
-    """Chips of the deployment that hold a replica [1]."""
+def _chips(found: Estimate, chip: Accelerator) -> int:
+    """Chips that the deployment's replicas stand on; its layout counts ranks, of which a chip may hold two [1]."""
     placement = found.placement
-    return placement.chips * placement.replicas if placement is not None else 1
+    return placement.chips * placement.replicas // chip.ranks if placement is not None else 1
 
 
 _SHARES = ("compute", "memory", "link", "busy")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import InputError, NoDataError
+from suanli.errors import InfeasibleError, InputError, NoDataError
 from suanli.serving.closed_loop import closed_loop, decode_step_s
-from suanli.serving.deployment import MemoryParts, sequence_bytes
+from suanli.serving.deployment import MemoryParts, sequence_bytes, stage_weight_bytes
 from suanli.serving.engine import Engine, check, engine
 from suanli.serving.estimate import load_of
 from suanli.serving.kernels import Coefficients
@@ -70,6 +70,11 @@ class Evaluator:
             NoDataError: the calibration lacks an operator of the model.
         """
         check(point)
+        if point.chip.ranks > 1:
+            raise InfeasibleError(
+                f"{point.chip.id} runs as {point.chip.ranks} ranks a chip, which the search cannot place yet; "
+                "use: suanli estimate"
+            )
         self.point = point
         self.tables = tables
         self.single = self._engine(Placement(), "mixed")
@@ -103,7 +108,11 @@ class Evaluator:
         point = self.point
         mean = 0.5 * (1.0 + point.options.get("length_low_share", 1.0)) if phase == "mixed" else 1.0
         output = 1.0 if phase == "prefill" else point.osl * mean
-        return replace(self.single, placement=placement).memory(point.isl * mean, output, clients)
+        placed, single = placement, self.single
+        drafts = single.serving.values.draft_tokens > 0
+        weights = stage_weight_bytes(single.model, single.precision.weights, placed, mtp=drafts)
+        moved = replace(single, placement=placed, weights_bytes=weights)
+        return moved.memory(point.isl * mean, output, clients, prompts=phase != "decode")
 
     def capacity(self, placement: Placement, phase: str = "mixed") -> tuple[float, bool]:
         """Requests that a replica can run at a time, and whether memory sets that number, not the framework.
@@ -113,8 +122,9 @@ class Evaluator:
         alone = self.memory(placement, phase).sequences
         if alone < 1.0:
             return 0.0, True
-        by_memory = self.memory(placement, phase, alone * placement.dp).sequences * placement.dp
-        by_framework = float(self.single.serving.values.max_sequences) * placement.dp
+        groups = placement.dp
+        by_memory = self.memory(placement, phase, alone * groups).sequences * groups
+        by_framework = float(self.single.serving.values.max_sequences) * groups
         return min(by_memory, by_framework), by_memory <= by_framework
 
     def aggregated(self, placement: Placement) -> Points | None:

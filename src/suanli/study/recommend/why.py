@@ -64,8 +64,8 @@ def chip_time(searched: Search, found: Candidates, at: int) -> dict[str, float]:
     asked = load_of(replace(evaluator.point, concurrency=float(points.requests[load])), ready)
     seen = closed_loop(ready.table, ready.serving.values, replace(asked, capacity=points.capacity))
     groups = dict.fromkeys(("prompts", "attention", "experts", "collectives", "dense layers", "host"), 0.0)
-    for name, seconds in decode_parts(ready, float(seen.batch), asked).items():
-        groups[_GROUPS.get(name, "dense layers")] += seconds
+    for name, seconds in decode_parts(ready, seen.batch, asked, seen.decode_step_s).items():
+        groups[_GROUPS.get(name, "dense layers")] += float(seconds)
     total = points.placement.chips / (float(points.requests_per_s[load]) * searched.question.osl)
     share = float(seen.prefill_share)
     scale = total * (1.0 - share) / sum(groups.values())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suanli.study.validate.figure import Series, scatter
+from suanli.study.validate.figure import COLOURS, Series, scatter
 from suanli.study.validate.scenarios import Figure
 from suanli.study.validate.score import Pair, Score, by, score
 from suanli.study.validate.targets import Verdict, verdicts
@@ -19,6 +19,8 @@ METRIC_NAMES = {
     "input_tokens_per_s": ("input rate", "tok/s", 1.0),
     "power_w": ("power", "W", 1.0),
 }
+# Families of which one half was fitted on.
+FITTED_HALVES = ("INFX", "AICGAP", "SPLITWISE")
 FAMILY_NAMES = {
     "INFX": "InferenceX runs: closed loop of N clients, H100 to B300",
     "AICGAP": "NVIDIA gap-analysis runs: closed loop, H100, H200, B200, GB200",
@@ -64,7 +66,7 @@ def _groups(pairs: Sequence[Pair]) -> dict[tuple[str, str, str], list[Pair]]:
     found: dict[tuple[str, str, str], list[Pair]] = {}
     for pair in pairs:
         one = pair.measurement
-        half = one.half if one.family in ("INFX", "AICGAP") else "all"
+        half = one.half if one.family in FITTED_HALVES else "all"
         found.setdefault((one.family, half, pair.metric), []).append(pair)
     order = list(FAMILY_NAMES)
     return dict(
@@ -159,9 +161,10 @@ measurements inside our 90 % band, width its mean half-width as a factor. Rank i
 that differ in layout and concurrency only (median over groups of four and more). "Clean" leaves out rows that a sanity
 check doubts (weights that do not fit, faster than memory allows, a batch limit of the server and the like); they are
 flagged, not dropped, and count under "all". TPOT is (end to end - TTFT)/(tokens - 1). The fit half of INFX and AICGAP
-was used for the constants of the frameworks, and the GPT-J and Mixtral rows of MLPPOW for host and fan power; what
-else was fitted stands in the columns `fitted_on` of the tables `calibration.csv` and `frameworks.csv`. Kernel errors
-stand on the [calibration page](calibration.md).
+was used for the constants of the frameworks, the fit half of SPLITWISE for the host time of its engine, and the GPT-J
+and Mixtral rows of MLPPOW for host and fan power; nothing here was fitted on the other rows, though forms were chosen
+by people who had seen them. What was fitted on what stands in the columns `fitted_on` of `calibration.csv`,
+`frameworks.csv` and `power_model.csv`. Kernel errors stand on the [calibration page](calibration.md).
 """
 
 
@@ -254,10 +257,16 @@ def _figures(pairs: Sequence[Pair]) -> dict[str, str]:
             label, unit, factor = METRIC_NAMES[metric]
             series = [
                 Series(name, [(p.measured * factor, (p.predicted or 0.0) * factor) for p in members])
-                for name, members in sorted(by(points, lambda pair: pair.measurement.chip).items())
+                for name, members in sorted(_series(points).items())
             ]
             made[f"validation-{family.lower()}-{metric}.svg"] = scatter(f"{family}: {label}", unit, series)
     return made
+
+
+def _series(points: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Points by chip, or by basis where there are more chips than colours."""
+    chips = by(points, lambda pair: pair.measurement.chip)
+    return chips if len(chips) <= len(COLOURS) else by(points, lambda pair: pair.basis)
 
 
 def _split_tables(pairs: Sequence[Pair]) -> str:

@@ -302,7 +302,11 @@ def _cloudmatrix(row: Row, base: Measurement) -> Measurement | Skipped:
         concurrency=batch,
         mtp=1 if decode else 0,
         values={("output_tokens_per_s" if decode else "input_tokens_per_s"): float(row["value"]) * chips},
-        options={"redundant_experts": 64.0, **({"mtp_draft": 1.0, "mtp_acceptance": 0.7} if decode else {})},
+        options={
+            "redundant_experts": 64.0,
+            **({"expert_imbalance": 1.0} if "projection" in row["notes"] else {}),
+            **({"mtp_draft": 1.0, "mtp_acceptance": 0.7} if decode else {}),
+        },
         flags=tuple(flags),
     )
 

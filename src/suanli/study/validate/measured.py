@@ -27,7 +27,7 @@ TABLE = "measured_inference.csv"
 # Flags that tell how a row was read, not that its value is in doubt.
 REMARKS = ("layout", "wip", "rounded", "mtp", "unchecked", "simulated-mtp")
 # Options that make another configuration; the others describe the client or repeat the layout.
-_DISTINCT_OPTIONS = ("overlap",)
+_DISTINCT_OPTIONS = ("overlap", "expert_imbalance")
 # Catalogue models of one shape: published under several names with the same figures.
 _SHAPES = {"deepseek-r1": "deepseek-v3", "deepseek-v3.1": "deepseek-v3"}
 

@@ -1,0 +1,205 @@
+"""Whole requests on one kind of replica: a group of questions that share an engine, answered together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.errors import InfeasibleError
+from suanli.serving.bands import step_band, ttft_band
+from suanli.serving.closed_loop import Latency, Load, closed_loop, open_loop
+from suanli.serving.deployment import MemoryParts
+from suanli.serving.engine import MTP_ACCEPTANCE, Engine, memory_problem, tokens_per_step
+from suanli.serving.point import Estimate, Point, Utilisation, banded
+from suanli.serving.stepoperators import WIDE_RANKS
+from suanli.serving.work_shares import bottleneck, decode_parts, shares
+
+Array = NDArray[np.float64]
+_COLUMNS = ("clients", "input_tokens", "output_tokens", "cached_share", "length_spread", "rounds")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Questions on one engine that differ in lengths and load only.
+
+    Attributes:
+        ready: the engine.
+        points: the questions.
+        load: their load, one value a question.
+    """
+
+    ready: Engine
+    points: tuple[Point, ...]
+    load: Load
+
+
+def load_of(point: Point, ready: Engine) -> Load:
+    """What one replica is asked: clients, lengths, speculation, overlap.
+
+    Args:
+        point: the question.
+        ready: its engine.
+    """
+    options, constants = point.options, ready.serving.values
+    low = options.get("length_low_share", 1.0)
+    mean = 0.5 * (1.0 + low)
+    draft = constants.draft_tokens
+    return Load(
+        clients=max(point.concurrency / ready.placement.replicas, 1.0),
+        input_tokens=max(mean * point.isl, 1.0),
+        output_tokens=max(mean * point.osl, 1.0),
+        cached_share=options.get("prefix_hit_share", 0.0),
+        length_spread=(1.0 - low) / mean,
+        rounds=options.get("burst_prompts_per_client", 10.0),
+        tokens_per_step=tokens_per_step(draft, options.get("mtp_acceptance", MTP_ACCEPTANCE)),
+        query_tokens=1.0 + draft,
+        drafts=draft,
+        overlap=options.get("overlap", constants.decode_overlap if ready.placement.ep > WIDE_RANKS else 0.0),
+    )
+
+
+def joined(loads: Sequence[Load]) -> Load:
+    """Stack loads that differ in numbers of clients and lengths only."""
+    columns = {name: np.array([getattr(load, name) for load in loads], dtype=float) for name in _COLUMNS}
+    return replace(loads[0], **columns)  # type: ignore[arg-type]
+
+
+def grouped(points: Sequence[Point], ready: Engine) -> list[Group]:
+    """Put questions of one engine into groups that one call can answer."""
+    found: dict[tuple[float, float], list[tuple[Point, Load]]] = {}
+    for point in points:
+        load = load_of(point, ready)
+        found.setdefault((load.tokens_per_step, load.overlap), []).append((point, load))
+    return [
+        Group(ready, tuple(point for point, _ in members), joined([load for _, load in members]))
+        for members in found.values()
+    ]
+
+
+def answered(group: Group) -> list[Estimate]:
+    """Answer a group of closed-loop questions.
+
+    Args:
+        group: the questions.
+
+    Returns:
+        One estimate a question; those that do not fit say so.
+    """
+    ready = group.ready
+    memory = [
+        ready.memory(float(isl), float(osl), float(clients))
+        for isl, osl, clients in zip(
+            np.asarray(group.load.input_tokens),
+            np.asarray(group.load.output_tokens),
+            np.asarray(group.load.clients),
+            strict=True,
+        )
+    ]
+    problems = [memory_problem(one, ready) for one in memory]
+    capacity = np.array([max(one.sequences, 1e-3) for one in memory]) * ready.placement.dp
+    load = replace(group.load, capacity=capacity)
+    found = closed_loop(ready.table, ready.serving.values, load)
+    answers = assembled(group.points, ready, load, found, memory)
+    return [
+        answer if problem is None else Estimate("infeasible", problem)
+        for answer, problem in zip(answers, problems, strict=True)
+    ]
+
+
+def answered_at_rate(point: Point, ready: Engine, rate: float) -> Estimate:
+    """Answer a question with open arrivals.
+
+    Args:
+        point: the question.
+        ready: its engine.
+        rate: arrivals at the whole deployment [1/s].
+
+    Returns:
+        The estimate.
+
+    Raises:
+        InfeasibleError: it does not fit, or cannot serve that rate.
+    """
+    load = joined([load_of(point, ready)])
+    prompt, output = (float(np.asarray(v)[0]) for v in (load.input_tokens, load.output_tokens))
+    memory = ready.memory(prompt, output, 256.0)
+    problem = memory_problem(memory, ready)
+    if problem is not None:
+        raise InfeasibleError(problem)
+    load = replace(load, capacity=np.array([memory.sequences * ready.placement.dp]))
+    found, load = open_loop(ready.table, ready.serving.values, load, rate / ready.placement.replicas)
+    return assembled((point,), ready, load, found, [memory])[0]
+
+
+def assembled(
+    points: Sequence[Point], ready: Engine, load: Load, found: Latency, memory: Sequence[MemoryParts]
+) -> list[Estimate]:
+    """Put numbers, bands, parts and utilisation of a group together."""
+    serving, replicas = ready.serving, ready.placement.replicas
+    parts = decode_parts(ready, found.batch, load, found.decode_step_s)
+    used = shares(ready, load, found)
+    factor = step_band(serving.values.tpot_band, ready.table.basis, serving.framework != "*")
+    calm = ttft_band(serving.values.ttft_band, factor, 0.0, 0.0)
+    limit = serving.values.max_sequences * ready.placement.dp
+    columns = {
+        name: np.broadcast_to(np.asarray(getattr(found, name), dtype=float), (len(points),)).tolist()
+        for name in _LATENCIES
+    }
+    prompts = np.asarray(load.input_tokens).tolist()
+    outputs = np.asarray(load.output_tokens).tolist()
+    clients = np.broadcast_to(np.asarray(load.clients, dtype=float), (len(points),)).tolist()
+    emitted = load.tokens_per_step
+    answers = []
+    for i, point in enumerate(points):
+        row = {name: column[i] for name, column in columns.items()}
+        largest = min(memory[i].sequences * ready.placement.dp, limit)
+        wide = ttft_band(
+            serving.values.ttft_band, factor, row["prefill_share"], clients[i] / max(largest, 1e-9)
+        )
+        # Fewer requests than replicas leave some of them idle.
+        idle = 1.0 if "arrival_rate_per_s" in point.options else min(point.concurrency / replicas, 1.0)
+        requests = row["requests_per_s"] * replicas * idle
+        own = {name: float(column[i]) for name, column in parts.items()}
+        answers.append(
+            Estimate(
+                status="ok",
+                ttft_s=banded(row["ttft_s"], wide),
+                tpot_s=banded(row["tpot_s"], factor),
+                itl_s=banded(row["itl_s"] / emitted, factor),
+                output_tokens_per_s=banded(requests * outputs[i], factor),
+                input_tokens_per_s=banded(requests * prompts[i], factor),
+                unloaded_ttft_s=banded(row["unloaded_ttft_s"], calm),
+                basis=ready.table.basis,
+                placement=ready.placement,
+                batch=row["batch"] * replicas,
+                largest_batch=largest * replicas,
+                memory=memory[i],
+                parts=own,
+                bottleneck=bottleneck(ready, own, row["batch"], row["prefill_share"]),
+                utilisation=Utilisation(*(float(column[i]) for column in used)),
+                prefill_share=row["prefill_share"],
+                notes=_notes(ready, row["waiting"] * replicas),
+            )
+        )
+    return answers
+
+
+_LATENCIES = (
+    "ttft_s",
+    "unloaded_ttft_s",
+    "tpot_s",
+    "itl_s",
+    "batch",
+    "prefill_share",
+    "requests_per_s",
+    "waiting",
+)
+
+
+def _notes(ready: Engine, waiting: float) -> tuple[str, ...]:
+    if waiting <= 0.5:
+        return ready.notes
+    return (*ready.notes, f"{waiting:.0f} requests wait for KV memory or a place in the batch.")
