@@ -1,7 +1,7 @@
-"""Write the generated pages: nomenclature, systems, the README's answer and picture. A test fails where they are out of date.
+"""Write the generated pages: nomenclature, systems, the README's answer and picture; a test fails on a stale one.
 
-    python docs/build.py          write
-    python docs/build.py --check  exit 1 where a file on disk differs
+python docs/build.py          write
+python docs/build.py --check  exit 1 where a file on disk differs
 """
 
 from __future__ import annotations
@@ -69,7 +69,11 @@ def pages() -> dict[Path, str]:
 
 def main() -> int:
     """Write or check the pages."""
-    stale = [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    stale = [
+        path
+        for path, text in pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
     for path in stale:
         if "--check" not in sys.argv:
             path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""suanli (算力): an AI service from tokens to watts to returns in one run, every number with formula, source and band."""
+"""suanli (算力): an AI service from tokens to watts to returns, every number with formula, source and band."""
 
 from __future__ import annotations
 

@@ -16,7 +16,19 @@ from suanli.errors import UnitError
 
 SRC = Path(__file__).parents[2] / "src" / "suanli"
 FILES = sorted(SRC.rglob("*.py"))
-LAYERS = ["demand", "llm", "hardware", "network", "memory", "serving", "training", "power", "cooling", "site", "economics"]
+LAYERS = [
+    "demand",
+    "llm",
+    "hardware",
+    "network",
+    "memory",
+    "serving",
+    "training",
+    "power",
+    "cooling",
+    "site",
+    "economics",
+]
 OUTER = {
     "chain": 2,
     "scenario": 3,

@@ -31,7 +31,11 @@ def show_claims(*, as_json: bool) -> int:
         print_json({"schema": "suanli/claims/1", "counts": dict(counts), "rows": entries})
         return 0
     shown = table(
-        "Claims against the model", ("claim", "left"), ("printed", "right"), ("computed", "right"), ("verdict", "left")
+        "Claims against the model",
+        ("claim", "left"),
+        ("printed", "right"),
+        ("computed", "right"),
+        ("verdict", "left"),
     )
     for row in rows:
         unit = "" if row.unit in ("", "1") else f" {row.unit}"

@@ -16,7 +16,9 @@ def command() -> None:
 
 @command.command("statements")
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a claims file for `suanli audit`.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write a claims file for `suanli audit`."
+)
 @click.option("--unit", default="百万元 (1e6 CNY)", show_default=True, help="Unit of the amounts.")
 @json_option
 def statements(table: Path, output: Path | None, unit: str, as_json: bool) -> int:
@@ -32,7 +34,7 @@ def statements(table: Path, output: Path | None, unit: str, as_json: bool) -> in
     checked = found.audit()
     if output is not None:
         write_claims(found, output)
-    counts = checked.counts()
+    counts = checked.counts
     if as_json:
         print_json({"schema": "suanli/import/1", "id": found.claim.id, "counts": counts})
     else:

@@ -40,7 +40,7 @@ class Chip:
     tdp_w: Num
 
     def compute_dtype(self, dtype: str) -> str | None:
-        """Return the peak ("fp8", "bf16", ...) that products in a number format run at, or None where the chip cannot."""
+        """Return the peak ("fp8", "bf16", ...) that products in a format run at, or None where the chip cannot."""
         return next((peak for peak in number_format(dtype).peaks if peak in self.peak_flop_per_s), None)
 
     def peak(self, dtype: str) -> Array:

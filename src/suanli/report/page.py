@@ -25,7 +25,8 @@ text-align:left;vertical-align:top}td.n,th.n{text-align:right;font-variant-numer
 th{font-weight:600;color:var(--soft)}.warn{background:var(--tint);padding:8px 12px;border-left:3px solid var(--part)}
 svg.figure{width:100%;height:auto;margin:8px 0}svg text{fill:var(--ink);font-size:13px}svg .title{font-weight:600}
 svg .label{fill:var(--soft)}svg .part{fill:var(--part)}svg .sum{fill:var(--sum)}svg .other{fill:var(--other)}
-td{overflow-wrap:anywhere}details{margin:6px 0}summary{cursor:pointer}code{font-size:12.5px}@media print{body{max-width:none;padding:0}}
+td{overflow-wrap:anywhere}
+details{margin:6px 0}summary{cursor:pointer}code{font-size:12.5px}@media print{body{max-width:none;padding:0}}
 """
 
 
