@@ -1,6 +1,7 @@
 """Serving: tokens per second and latency of a deployment, and the fleet that a day of traffic needs."""
 
 from suanli.serving.accelerator import Accelerator, accelerator
+from suanli.serving.disaggregated import Disaggregated, disaggregated
 from suanli.serving.estimate import estimate, estimates
 from suanli.serving.fleet import FleetSize, fleet_size
 from suanli.serving.kernels import Coefficients
@@ -23,6 +24,7 @@ __all__ = [
     "Band",
     "Coefficients",
     "Decode",
+    "Disaggregated",
     "Engine",
     "Estimate",
     "Exchange",
@@ -36,6 +38,7 @@ __all__ = [
     "accelerator",
     "decode",
     "decode_work",
+    "disaggregated",
     "estimate",
     "estimates",
     "exchange",

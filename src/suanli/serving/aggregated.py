@@ -159,9 +159,11 @@ def assembled(
         wide = ttft_band(
             serving.values.ttft_band, factor, row["prefill_share"], clients[i] / max(largest, 1e-9)
         )
-        # Fewer requests than replicas leave some of them idle.
-        idle = 1.0 if "arrival_rate_per_s" in point.options else min(point.concurrency / replicas, 1.0)
-        requests = row["requests_per_s"] * replicas * idle
+        requests = row["requests_per_s"] * replicas
+        # Fewer requests than replicas, or than one client sends, leave time idle.
+        asked = point.options.get("arrival_rate_per_s", requests * point.concurrency / replicas)
+        active = min(asked / requests, 1.0)
+        requests *= active
         own = {name: float(column[i]) for name, column in parts.items()}
         answers.append(
             Estimate(
@@ -174,13 +176,13 @@ def assembled(
                 unloaded_ttft_s=banded(row["unloaded_ttft_s"], calm),
                 basis=ready.table.basis,
                 placement=ready.placement,
-                batch=row["batch"] * replicas,
+                batch=row["batch"] * replicas * active,
                 largest_batch=largest * replicas,
                 memory=memory[i],
                 parts=own,
                 bottleneck=bottleneck(ready, own, row["batch"], row["prefill_share"]),
-                utilisation=Utilisation(*(float(column[i]) for column in used)),
-                prefill_share=row["prefill_share"],
+                utilisation=Utilisation(*(float(column[i]) * active for column in used)),
+                prefill_share=row["prefill_share"] * active,
                 notes=_notes(ready, row["waiting"] * replicas),
             )
         )

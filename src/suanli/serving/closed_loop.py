@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -277,7 +276,9 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     )
 
 
-def open_loop(table: StepTable, serving: Serving, load: Load, requests_per_s: float) -> tuple[Latency, Load]:
+def open_loop(
+    table: StepTable, serving: Serving, load: Load, requests_per_s: ArrayLike
+) -> tuple[Latency, Load]:
     """Steady state of random arrivals at a rate: as many requests in flight as serve that rate, prompts queue as M/D/1.
 
     W = P/2 u/(1 - u) with u = rate x P; the number in flight follows from Little's law.
@@ -286,36 +287,39 @@ def open_loop(table: StepTable, serving: Serving, load: Load, requests_per_s: fl
         table: step times of the layout.
         serving: constants of the framework.
         load: what requests ask; its clients are replaced.
-        requests_per_s: arrivals at the replica [1/s].
+        requests_per_s: arrivals at the replica, broadcast with the load [1/s].
 
     Returns:
-        Latencies, and the load with the requests in flight.
+        Latencies, and the load with the requests in flight; at least one, whose rate is then above the one asked for,
+        because a request that finds the replica idle runs as one client's does.
 
     Raises:
+        InputError: a rate that is not above 0.
         InfeasibleError: the replica cannot serve that rate.
     """
-    if not requests_per_s > 0.0:
-        raise InputError(f"arrival_rate_per_s must be above 0, got {requests_per_s:g}")
+    rate = np.asarray(requests_per_s, dtype=float)
+    if not np.all(rate > 0.0):
+        raise InputError(f"arrival_rate_per_s must be above 0, got {np.min(rate):g}")
     steady = replace(load, rounds=0.0, length_spread=1.0)
-    most = float(
-        np.minimum(np.asarray(load.capacity, dtype=float), serving.max_sequences * table.placement.dp)
-    )
-    low, high = 1e-3, max(most, 1.0)
+    most = np.minimum(np.asarray(load.capacity, dtype=float), serving.max_sequences * table.placement.dp)
+    low, high = np.ones_like(rate + most), np.maximum(rate * 0.0 + most, 1.0)
 
-    def at(clients: float) -> Latency:
+    def at(clients: Array) -> Latency:
         return closed_loop(table, serving, replace(steady, clients=clients))
 
-    best = float(at(high).requests_per_s)
-    if best < requests_per_s:
-        raise InfeasibleError(f"a replica serves {best:.3g} requests/s at most, {requests_per_s:.3g} arrive")
+    best = at(high).requests_per_s
+    if np.any(best < rate):
+        over = np.unravel_index(np.argmin(best - rate), np.shape(best))
+        raise InfeasibleError(
+            f"a replica serves {best[over]:.3g} requests/s at most, "
+            f"{np.broadcast_to(rate, np.shape(best))[over]:.3g} arrive"
+        )
     for _ in range(_BISECTIONS):
-        middle = math.sqrt(low * high)
-        if float(at(middle).requests_per_s) < requests_per_s:
-            low = middle
-        else:
-            high = middle
-    found = at(high)
-    busy = min(requests_per_s * float(found.prefill_s), 0.999)
-    wait = 0.5 * float(found.prefill_s) * busy / (1.0 - busy)
-    own = float(found.ttft_s) - float(found.wait_s)
-    return replace(found, ttft_s=np.asarray(own + wait)), replace(steady, clients=high)
+        middle = np.sqrt(low * high)
+        short = at(middle).requests_per_s < rate
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    clients = np.where(at(low).requests_per_s < rate, high, 1.0)
+    found = at(clients)
+    busy = np.minimum(rate * found.prefill_s, 0.999)
+    wait = 0.5 * found.prefill_s * busy / (1.0 - busy)
+    return replace(found, ttft_s=found.ttft_s - found.wait_s + wait), replace(steady, clients=clients)

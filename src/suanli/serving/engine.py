@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -126,11 +127,18 @@ def engine(point: Point, tables: Coefficients) -> Engine:
         NoDataError: the calibration table lacks an operator.
     """
     options = point.options
-    key = (
-        *(id(point.model), id(point.chip), point.n_chips, point.tp, point.pp, point.dp, point.ep),
+    asked = (point.tp, point.pp, point.dp, point.ep)
+    key: tuple[object, ...] = (
+        *(id(point.model), id(point.chip), point.n_chips, asked),
         *(point.weights_dtype, point.kv_dtype, point.framework, point.phase == "prefill"),
         *(options.get(name) for name in (*_ROUTING, *_OVERRIDES)),
     )
+    if asked == (None, None, None, None):
+        # The layout that is taken depends on the length of requests; their engines share the layout's tables.
+        chosen = tables.tables.get((key, point.isl + point.osl))
+        if chosen is None:
+            chosen = tables.tables[key, point.isl + point.osl] = (point, _parts(point, tables).placement)
+        key = (key, chosen[1])
     kept = tables.tables.get(key)
     if kept is None:
         # The point is kept beside its engine so that the ids in the key stay taken.
@@ -147,27 +155,35 @@ _OVERRIDES = {
 }
 
 
-def _build(point: Point, tables: Coefficients) -> Engine:
-    whole, point = point.chip, _by_rank(point)
+class _Parts(NamedTuple):
+    """What an engine is built from, before its tables."""
+
+    point: Point
+    framework: str
+    serving: ServingSet
+    model: Model
+    precision: Precision
+    placement: Placement
+
+
+def _parts(asked: Point, tables: Coefficients) -> _Parts:
+    point = _by_rank(asked)
     name, version = split_framework(point.framework)
     serving = _serving(point, tables, name, version)
-    redundant = int(point.options.get("redundant_experts", 0.0))
-    model = with_redundant_experts(point.model, redundant)
+    model = with_redundant_experts(point.model, int(point.options.get("redundant_experts", 0.0)))
     precision = _precision(point, name)
-    placement = _placement(point, model, precision, serving)
+    return _Parts(point, name, serving, model, precision, _placement(point, model, precision, serving))
+
+
+def _build(asked: Point, tables: Coefficients) -> Engine:
+    point, name, serving, model, precision, placement = _parts(asked, tables)
+    routing = _routing(point.options, point.model, int(point.options.get("redundant_experts", 0.0)))
     table = step_table(
-        model,
-        placement,
-        point.chip,
-        precision,
-        tables,
-        name,
-        _routing(point.options, point.model, redundant),
-        prefill=point.phase == "prefill",
+        model, placement, point.chip, precision, tables, name, routing, prefill=point.phase == "prefill"
     )
     notes = precision.changes
-    if whole.ranks > 1:
-        notes += (f"Each {whole.id} runs as {whole.ranks} ranks; the layout counts ranks.",)
+    if asked.chip.ranks > 1:
+        notes += (f"Each {asked.chip.id} runs as {asked.chip.ranks} ranks; the layout counts ranks.",)
     weights = stage_weight_bytes(model, precision.weights, placement, mtp=serving.values.draft_tokens > 0)
     return Engine(model, point.chip, placement, precision, serving, table, weights, notes)
 
@@ -225,7 +241,7 @@ def _placement(point: Point, model: Model, precision: Precision, serving: Servin
     if (point.tp, point.pp, point.dp, point.ep) == (None, None, None, None):
         if point.n_chips != int(point.n_chips) or point.n_chips < 1:
             raise InputError(f"n_chips must be a whole number of at least 1, got {point.n_chips}")
-        return default_placement(model, point.chip, int(point.n_chips), fits)
+        return default_placement(model, point.chip, int(point.n_chips), fits, point.isl + point.osl)
     return place(model, point.n_chips, point.tp, point.pp, point.dp, point.ep)
 
 

@@ -129,7 +129,7 @@ def placements(model: Model, n_chips: int) -> Iterator[Placement]:
 
 
 def default_placement(
-    model: Model, chip: Accelerator, n_chips: int, fits: Callable[[Placement], bool]
+    model: Model, chip: Accelerator, n_chips: int, fits: Callable[[Placement], bool], tokens: float
 ) -> Placement:
     """The layout that is taken where a user names chips only: the first of these that holds the model.
 
@@ -142,6 +142,7 @@ def default_placement(
         chip: the accelerator.
         n_chips: chips of the deployment [1].
         fits: whether a layout leaves room for at least one request.
+        tokens: length of that request, for the message [token].
 
     Raises:
         InfeasibleError: no layout of these chips holds the model.
@@ -163,4 +164,6 @@ def default_placement(
     for found in sorted(placements(model, n_chips), key=lambda one: (one.pp, one.chips, one.dp)):
         if fits(found):
             return found
-    raise InfeasibleError(f"{model.id} does not fit on {n_chips} x {chip.id} in any layout")
+    raise InfeasibleError(
+        f"{model.id} with a request of {tokens:.0f} tokens does not fit on {n_chips} x {chip.id} in any layout"
+    )

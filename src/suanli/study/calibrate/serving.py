@@ -53,6 +53,7 @@ def fit_constants(
     base: Callable[[Rows], Serving],
     start: Serving,
     names: Sequence[Constant] = CONSTANTS,
+    pull: float = _PRIOR,
 ) -> tuple[dict[str, float], dict[str, float | None]]:
     """Fit the constants of one framework and kind of model.
 
@@ -63,6 +64,7 @@ def fit_constants(
         base: constants of a group that are not fitted (chunk, memory).
         start: constants of unknown frameworks, the prior.
         names: constants to fit.
+        pull: weight of the prior, in residuals of a logarithm per `Constant.scale` [1].
 
     Returns:
         The constants, and their standard errors (None at a bound).
@@ -83,7 +85,7 @@ def fit_constants(
         values = at(position)
         parts = [group.errors(replace(own, **values)) for group, own in zip(groups, bases, strict=True)]
         both = np.concatenate([np.concatenate([tpot, _TTFT_WEIGHT * ttft]) for tpot, ttft in parts])
-        return np.concatenate([both[np.isfinite(both)], _PRIOR * position])
+        return np.concatenate([both[np.isfinite(both)], pull * position])
 
     found = least_squares(
         residual,
