@@ -329,3 +329,12 @@ def test_published_day_adds_up() -> None:
     assert nodes * 8 * rent.si == pytest.approx(cost, rel=1e-9)
     profit = day_of("revenue_theoretical_per_day") - cost
     assert profit / cost == pytest.approx(day_of("margin_on_cost"), abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["calibration", "frameworks", "power_model"])
+def test_sources_of_fitted_coefficients_exist(name: str) -> None:
+    with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        used = {part.strip() for row in csv.DictReader(file) for part in row["source"].split(";")}
+    with (DATA / "sources.csv").open(encoding="utf-8", newline="") as file:
+        known = {row["id"] for row in csv.DictReader(file)}
+    assert used and used <= known, sorted(used - known)

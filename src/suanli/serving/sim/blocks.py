@@ -26,7 +26,7 @@ def gained(s: State, p: int, r: int) -> float:
 
 def held(s: State, p: int, r: int) -> float:
     """KV blocks that a running request holds outside the shared prefix."""
-    tokens = float(s.ri[r, c.DONE] + s.ri[r, c.TODO])
+    tokens = float(s.ri[r, c.DONE] + s.ri[r, c.REMAINING])
     if s.ri[r, c.STATUS] == c.DECODING:
         tokens = s.ri[r, c.DONE] + gained(s, p, r)
     elif s.ri[r, c.STATUS] == c.TRANSFERRING:
@@ -89,7 +89,7 @@ def join(s: State, p: int, r: int) -> None:
     s.ri[r, c.JOINED] = from_step
     s.ri[r, c.CHUNK] = 0
     last_step = from_step + math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance)
-    s.ri[r, c.TODO] = (last_step << c.TICKET_BITS) + s.ri[r, c.TICKET]
+    s.ri[r, c.REMAINING] = (last_step << c.TICKET_BITS) + s.ri[r, c.TICKET]
     s.pf[p, c.CONTEXT] += s.ri[r, c.DONE] + 1
     size = s.pi[p, c.BLOCK]
     s.pi[p, s.gi[c.PHASE_AT] + (from_step - s.ri[r, c.DONE]) % size] += 1

@@ -66,15 +66,15 @@ def preempt(s: State, p: int, r: int) -> None:
         s.ri[r, c.DONE] = kept
     else:
         s.pi[p, c.PARTIAL] = -1
-        s.pi[p, c.AHEAD] -= s.ri[r, c.TODO]
+        s.pi[p, c.AHEAD] -= s.ri[r, c.REMAINING]
         release(s, p, r)
     if swapped == 1:
         s.ri[r, c.READY] = 1
-        s.ri[r, c.TODO] = 0
+        s.ri[r, c.REMAINING] = 0
         s.pf[p, c.EXTRA] += blocks_for(s, p, float(s.ri[r, c.DONE])) * s.pf[p, c.SWAP_S]
     else:
         reset(s, r)
-        s.pi[p, c.AHEAD] += s.ri[r, c.TODO]
+        s.pi[p, c.AHEAD] += s.ri[r, c.REMAINING]
     s.ri[r, c.STATUS] = c.WAITING
     s.ri[r, c.PREEMPTED] += 1
     s.gi[c.PREEMPTIONS] += 1
@@ -86,7 +86,7 @@ def reset(s: State, r: int) -> None:
     s.ri[r, c.READY] = 0
     s.ri[r, c.DONE] = 0
     s.ri[r, c.CHUNK] = 0
-    s.ri[r, c.TODO] = s.ri[r, c.IN] + s.ri[r, c.EMITTED]
+    s.ri[r, c.REMAINING] = s.ri[r, c.IN] + s.ri[r, c.EMITTED]
 
 
 def admit(s: State, p: int, t: float, free_tokens: int) -> int:
@@ -103,13 +103,13 @@ def admit(s: State, p: int, t: float, free_tokens: int) -> int:
     late = t - s.rf[r, c.ARRIVED] > s.gf[c.TIMEOUT]
     if late and s.rf[r, c.SCHEDULED] < 0.0:
         wait_remove(s, p, r)
-        s.pi[p, c.AHEAD] -= s.ri[r, c.TODO]
+        s.pi[p, c.AHEAD] -= s.ri[r, c.REMAINING]
         end(s, r, t, c.TIMED_OUT)
         return 0
     if s.ri[r, c.READY] > 0:
         return admit_ready(s, p, r, t, free_tokens)
     found(s, p, r)
-    need = blocks_for(s, p, float(s.ri[r, c.TODO]))
+    need = blocks_for(s, p, float(s.ri[r, c.REMAINING]))
     taken = need - s.gi[c.HIT_SHARED] + s.gi[c.HIT_NEED]
     if not _fits(s, p, taken):
         return -1
@@ -119,10 +119,10 @@ def admit(s: State, p: int, t: float, free_tokens: int) -> int:
     fresh = s.rf[r, c.SCHEDULED] < 0.0
     _schedule(s, r, t)
     s.ri[r, c.STATUS] = c.PREFILLING
-    whole = s.ri[r, c.TODO]
+    whole = s.ri[r, c.REMAINING]
     cached = take(s, p, r, t)
     s.ri[r, c.DONE] = cached
-    s.ri[r, c.TODO] = whole - cached
+    s.ri[r, c.REMAINING] = whole - cached
     s.pi[p, c.AHEAD] -= cached
     if fresh:
         s.ri[r, c.CACHED] = cached

@@ -55,7 +55,7 @@ def enqueue(s: State, p: int, r: int, t: float) -> None:
     """
     s.ri[r, c.REPLICA] = p
     s.ri[r, c.STATUS] = c.WAITING
-    s.pi[p, c.AHEAD] += s.ri[r, c.TODO]
+    s.pi[p, c.AHEAD] += s.ri[r, c.REMAINING]
     wait_push(s, p, r)
     if s.pi[p, c.KIND] == c.NOTHING:
         if s.pf[p, c.EVENT] > t:

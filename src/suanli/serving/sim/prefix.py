@@ -82,7 +82,7 @@ def take(s: State, p: int, r: int, t: float) -> int:
         tokens = min(s.gi[c.BLOCK_TOKENS], s.ri[r, c.IN] - i * s.gi[c.BLOCK_TOKENS])
         s.tf[tier, c.T_HIT_TOKENS] += tokens
     covered = min(hits * s.gi[c.BLOCK_TOKENS], s.ri[r, c.IN])
-    return int(min(covered, s.ri[r, c.TODO] - 1))
+    return int(min(covered, s.ri[r, c.REMAINING] - 1))
 
 
 def read(s: State, p: int, tier: int, block: int, size: int, t: float) -> None:

@@ -102,10 +102,10 @@ def finish_sift(s: State, p: int, i: int) -> None:
     """Restore the finish heap of replica p around place i; HEAP holds places, the key is the step of the last token."""
     at, size = c.FINISHERS, s.pi[p, c.BATCH]
     r = s.pi[p, at + i]
-    key = s.ri[r, c.TODO]
+    key = s.ri[r, c.REMAINING]
     while i > 0:
         up = (i - 1) // 2
-        if s.ri[s.pi[p, at + up], c.TODO] <= key:
+        if s.ri[s.pi[p, at + up], c.REMAINING] <= key:
             break
         s.pi[p, at + i] = s.pi[p, at + up]
         s.ri[s.pi[p, at + i], c.HEAP] = i
@@ -114,9 +114,9 @@ def finish_sift(s: State, p: int, i: int) -> None:
         child = 2 * i + 1
         if child >= size:
             break
-        if child + 1 < size and s.ri[s.pi[p, at + child + 1], c.TODO] < s.ri[s.pi[p, at + child], c.TODO]:
+        if child + 1 < size and s.ri[s.pi[p, at + child + 1], c.REMAINING] < s.ri[s.pi[p, at + child], c.REMAINING]:
             child += 1
-        if s.ri[s.pi[p, at + child], c.TODO] >= key:
+        if s.ri[s.pi[p, at + child], c.REMAINING] >= key:
             break
         s.pi[p, at + i] = s.pi[p, at + child]
         s.ri[s.pi[p, at + i], c.HEAP] = i

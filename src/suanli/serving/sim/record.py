@@ -26,7 +26,7 @@ def note(s: State, p: int, t: float) -> None:
     for i in range(s.pi[p, c.CHUNKS]):
         r = s.pi[p, s.gi[c.CHUNK_AT] + i]
         prompts += s.ri[r, c.CHUNK]
-        if s.ri[r, c.CHUNK] == s.ri[r, c.TODO]:
+        if s.ri[r, c.CHUNK] == s.ri[r, c.REMAINING]:
             out += 1.0
     if s.pi[p, c.KIND] != c.PREFILL:
         out += batch * steps * s.pf[p, c.ADVANCE]

@@ -83,7 +83,7 @@ def fill(s: State, p: int, t: float, budget: int, may_admit: bool) -> None:
         if not mixed and s.pi[p, c.CHUNKS] > 0:
             # Prompts are not cut here, so one that does not fit beside the others waits for the next step.
             first = wait_first(s, p)
-            if first >= 0 and s.ri[first, c.TODO] > left:
+            if first >= 0 and s.ri[first, c.REMAINING] > left:
                 break
         done = admit(s, p, t, left)
         if done < 0:
@@ -106,7 +106,7 @@ def _grow_one(s: State, p: int) -> None:
 
 def chunk(s: State, p: int, r: int, left: int) -> int:
     """Compute up to `left` tokens of the prompt of request r in this step."""
-    size = min(s.ri[r, c.TODO], left)
+    size = min(s.ri[r, c.REMAINING], left)
     if size <= 0:
         return 0
     s.ri[r, c.CHUNK] = size
@@ -114,7 +114,7 @@ def chunk(s: State, p: int, r: int, left: int) -> int:
     s.pi[p, c.CHUNKS] += 1
     s.pi[p, c.TOKENS] += size
     s.pf[p, c.PAIRS] += size * (s.ri[r, c.DONE] + 0.5 * (size + 1))
-    s.pi[p, c.PARTIAL] = r if size < s.ri[r, c.TODO] else -1
+    s.pi[p, c.PARTIAL] = r if size < s.ri[r, c.REMAINING] else -1
     return int(size)
 
 
@@ -143,7 +143,7 @@ def _set_step(s: State, p: int, t: float, lost: bool) -> None:
     first = max(first, s.pf[p, c.LOADED] - t) + s.pf[p, c.EXTRA]
     s.pf[p, c.EXTRA] = 0.0
     if kind == c.DECODE and plain and not lost:
-        count = (s.ri[s.pi[p, c.FINISHERS], c.TODO] >> c.TICKET_BITS) - s.pi[p, c.STEP]
+        count = (s.ri[s.pi[p, c.FINISHERS], c.REMAINING] >> c.TICKET_BITS) - s.pi[p, c.STEP]
         # Idle prefixes move out step by step, because other replicas may look for them in a shared tier.
         free = s.pf[p, c.CAPACITY] - (s.pf[p, c.USED] - s.pf[p, c.GROWN]) - s.pf[p, c.IDLE]
         count = max(room_steps(s, p, free, count), 1)
@@ -180,10 +180,10 @@ def commit(s: State, p: int, t: float) -> None:
         r = s.pi[p, base + i]
         size = s.ri[r, c.CHUNK]
         s.ri[r, c.DONE] += size
-        s.ri[r, c.TODO] -= size
+        s.ri[r, c.REMAINING] -= size
         s.ri[r, c.CHUNK] = 0
         s.pi[p, c.AHEAD] -= size
-        if s.ri[r, c.TODO] == 0:
+        if s.ri[r, c.REMAINING] == 0:
             first_token(s, p, r, t)
     s.pi[p, c.KIND] = c.NOTHING
 
@@ -196,7 +196,7 @@ def finish_decodes(s: State, p: int, t: float) -> None:
     step = s.pi[p, c.STEP]
     while s.pi[p, c.BATCH] > 0:
         r = s.pi[p, c.FINISHERS]
-        if (s.ri[r, c.TODO] >> c.TICKET_BITS) > step:
+        if (s.ri[r, c.REMAINING] >> c.TICKET_BITS) > step:
             break
         s.pi[p, c.BATCH] -= 1
         last = s.pi[p, c.BATCH]

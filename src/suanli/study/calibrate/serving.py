@@ -15,7 +15,7 @@ from suanli.study.calibrate.serving_rows import Rows
 Array = NDArray[np.float64]
 
 FRAMEWORKS = ("sglang", "trtllm", "vllm")
-SOURCE = "aiconfigurator silicon sample"
+SOURCE = "aic-silicon-sample"
 # Residuals of a logarithm beyond this are treated as outliers (soft L1).
 _OUTLIER = 0.1
 # Weight of TTFT beside TPOT: its noise is three times as large.
