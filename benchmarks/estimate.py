@@ -101,7 +101,7 @@ SPECS = [
     Spec("estimate-cold-sparse", 0.02, "the same, DeepSeek-V3 on 32 H200", lambda: _cold(*SPARSE)),
     Spec("estimate-warm-dense", 0.001, "next question of a layout, Qwen3-32B", lambda: _warm(*DENSE)),
     Spec(
-        "estimate-warm-sparse", 0.0015, "the same, DeepSeek-V3 with overlapped halves", lambda: _warm(*SPARSE)
+        "estimate-warm-sparse", 0.001, "the same, DeepSeek-V3 with overlapped halves", lambda: _warm(*SPARSE)
     ),
     Spec("estimate-batch", 5.0, "5,000 questions on 40 layouts", _batch),
 ]

@@ -114,7 +114,10 @@ def finish_sift(s: State, p: int, i: int) -> None:
         child = 2 * i + 1
         if child >= size:
             break
-        if child + 1 < size and s.ri[s.pi[p, at + child + 1], c.REMAINING] < s.ri[s.pi[p, at + child], c.REMAINING]:
+        if (
+            child + 1 < size
+            and s.ri[s.pi[p, at + child + 1], c.REMAINING] < s.ri[s.pi[p, at + child], c.REMAINING]
+        ):
             child += 1
         if s.ri[s.pi[p, at + child], c.REMAINING] >= key:
             break
