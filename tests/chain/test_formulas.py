@@ -163,7 +163,9 @@ def test_catalogue_values_have_a_source_on_record(every: Mapping[str, Result], c
                 wrong.append(f"{case}: {value.name}: {value.origin}")
             continue
         table, key, parameter = row.split("/")
-        fact = catalog.fact(table, key, parameter) if ":" not in parameter else None
+        # Fitted coefficients are no facts of the catalogue: the file beside it, the set, and what the set is for.
+        fitted = table in ("calibration", "frameworks", "power_model")
+        fact = catalog.fact(table, key, parameter) if ":" not in parameter and not fitted else None
         if not rest or not catalog.source(rest[0]).get("title"):
             wrong.append(f"{case}: {value.name}: no source on record for {value.origin}")
         if fact and (fact.source, fact.grade) != (rest[0], value.grade):
@@ -182,6 +184,7 @@ def test_given_values_are_the_scenarios(every: Mapping[str, Result]) -> None:
         "serving.prefill_chips": "serving.prefill.chips",
         "serving.decode_chips": "serving.decode.chips",
         "system.price": "economics.server_price",
+        "serving.mtp_acceptance": "llm.mtp_acceptance",
     }
     wrong = []
     for case, result, value in cases(every):

@@ -1,4 +1,4 @@
-"""The deployment of a scenario: model, chip, formats, layouts, and what the serving framework reaches."""
+"""The deployment of a scenario: model, chip, formats and layouts."""
 
 from __future__ import annotations
 
@@ -59,8 +59,6 @@ def deployment_of(scenario: Scenario, facts: Facts) -> Deployment:
     if problems:
         raise ScenarioError(problems)
     formats = formats_for(model, chip, scenario.llm.weights_dtype)
-    for change in formats.changes:
-        facts.ledger.warn(change)
     first, last = next(iter(layouts.values())), list(layouts.values())[-1]
     return Deployment(model, chip, formats, first, last, shared=serving.mode == "aggregated")
 

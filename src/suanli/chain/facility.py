@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from suanli.chain.chip_power import chip_power
 from suanli.chain.fabric import Fabric, fabric
 from suanli.chain.facts import Facts
 from suanli.cooling import (
@@ -80,10 +81,11 @@ def _it_power(
 ) -> tuple[Array, Array, Array]:
     book, system = facts.ledger, service.system
     prefill, decode = np.asarray(service.prefill_chips), np.asarray(service.decode_chips)
-    busy = prefill * service.prefill_load * facts.assume("hardware", "chip_activity_prefill")
-    busy = busy + decode * service.decode_load * facts.assume("hardware", "chip_activity_decode")
+    at_work = chip_power(facts, service)
+    busy = prefill * service.prefill_load * at_work.prefill_share
+    busy = busy + decode * service.decode_load * at_work.decode_share
     activity = busy / (prefill + decode)
-    idle, other = facts.assume("hardware", "chip_idle_share"), facts.assume("hardware", "other_activity")
+    idle, other = at_work.idle_share, facts.assume("hardware", "other_activity")
     node_w = system_power_w(system, service.chip.tdp_w, activity, idle, other)
     idle_w = system_power_w(
         system, service.chip.tdp_w, 0.0, idle, facts.assume("hardware", "other_activity_idle")

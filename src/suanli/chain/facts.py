@@ -7,11 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.catalog import Catalog
+from suanli.catalog import Catalog, schema
+from suanli.catalog.schema import stem
 from suanli.errors import InputError
 from suanli.hardware import Chip, System, systems_per_rack
 from suanli.result.draws import Samples
 from suanli.result.ledger import Ledger
+from suanli.serving import Accelerator, accelerator
 
 Num = float | NDArray[np.float64]
 
@@ -67,6 +69,8 @@ class Facts:
         up = self.maybe("chip.scale_up_bandwidth", "chips", key, "scale_up_bandwidth_per_direction")
         if up is None:
             up = self.assume("hardware", "host_link_bandwidth")
+        self.maybe("chip.sm_count", "chips", key, "sm_count")
+        self.maybe("chip.l2_cache", "chips", key, "l2_cache")
         out = self.maybe("chip.scale_out_bandwidth", "chips", key, "scale_out_bandwidth")
         if out is None:
             out = self.assume("network", "scale_out_bandwidth")
@@ -80,6 +84,22 @@ class Facts:
             scale_up_domain=int(_nominal(domain)) if domain is not None else 1,
             tdp_w=self.number("chip.tdp", "chips", key, "tdp"),
         )
+
+    def accelerator(self, chip: Chip) -> Accelerator:
+        """Build the same chip as the operator model sees it, at nominal values.
+
+        Raises:
+            NoDataError: no peak of 16 bits or more, no memory or no bandwidth on record.
+        """
+        known = schema()["chips"]
+        numbers = {
+            row.parameter: row.si
+            for row in reversed(self.catalog.rows("chips", chip.id))
+            if row.status == "adopted"
+            and (entry := known.get(stem(row.parameter)))
+            and entry.type == "number"
+        }
+        return accelerator(chip.id, numbers)
 
     def system_id(self, chip: str, given: str | None) -> str:
         """Return the system to buy: the one given, else the first of the catalogue that is built on the chip.

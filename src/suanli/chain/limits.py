@@ -9,39 +9,60 @@ from suanli import units
 from suanli.errors import InfeasibleError
 from suanli.hardware import Chip
 from suanli.llm import Model
-from suanli.memory import MemoryFit, memory_fit
-from suanli.serving import Decode, Engine, Layout, Work
+from suanli.serving import Layout
+from suanli.serving.deployment import MemoryParts
 
 
-def need_room(model: Model, chip: Chip, layout: Layout, work: Work, engine: Engine) -> None:
-    """Refuse a layout whose chips cannot hold the weights.
-
-    Raises:
-        InfeasibleError: the weights do not fit.
-    """
-    weights = np.asarray(work.dense_weight_bytes) + work.expert_weight_bytes
-    fit = memory_fit(chip.memory_bytes, weights, work.kv_bytes_per_sequence, engine.memory_reserve_share)
-    _need_room(model, chip, layout, fit)
-
-
-def need_batch(
-    model: Model, chip: Chip, layout: Layout, running: Decode, tpot_s: float | None, batch: float | None
-) -> None:
-    """Refuse a decode layout that cannot hold one sequence, the batch asked for, or the TPOT objective.
+def need_room(model: Model, chip: Chip, layout: Layout, memory: MemoryParts) -> None:
+    """Refuse a layout whose chips cannot hold the weights, or not one sequence beside them.
 
     Raises:
-        InfeasibleError: which limit binds.
+        InfeasibleError: what does not fit.
     """
-    _need_room(model, chip, layout, running.fit)
-    held, seen = _nominal(running.fit.sequences), _nominal(running.tpot_s)
-    if held * layout.chips < 1.0:
+    if memory.kv_bytes <= 0.0:
+        room = memory.capacity_bytes - memory.activation_bytes - memory.reserve_bytes
+        need = layout.chips * memory.weights_bytes / max(room, 1.0)
+        chips = 1 << max(0, (int(np.ceil(need)) - 1).bit_length())
+        raise InfeasibleError(
+            f"{model.id} does not fit on {layout.chips} x {chip.id}: weights take "
+            f"{units.show(memory.weights_bytes, 'byte')} a rank, {units.show(max(room, 0.0), 'byte')} are free. "
+            f"Smallest change that fits: about {max(chips, 2 * layout.chips)} chips with tp or ep to match, "
+            "or narrower weights"
+        )
+    if memory.sequences < 1.0:
         raise InfeasibleError(
             f"The KV cache of one sequence does not fit beside the weights on {layout.chips} x {chip.id}; "
             "use more chips, a narrower llm.kv_dtype or a shorter context"
         )
-    if batch is not None and batch > held:
+
+
+def need_batch(
+    chip: Chip,
+    layout: Layout,
+    held: ArrayLike,
+    found: ArrayLike,
+    seen_s: ArrayLike,
+    tpot_s: float | None,
+    batch: float | None,
+) -> None:
+    """Refuse a decode layout that cannot hold the batch asked for, or cannot meet the TPOT objective.
+
+    Args:
+        chip: the chip.
+        layout: the decode layout.
+        held: sequences that a chip holds [1].
+        found: sequences of a chip at the objective [1].
+        seen_s: TPOT at that batch [s].
+        tpot_s: the objective [s].
+        batch: the batch asked for [1].
+
+    Raises:
+        InfeasibleError: which limit binds.
+    """
+    room, seen = _nominal(held), _nominal(seen_s)
+    if batch is not None and batch > room:
         raise InfeasibleError(
-            f"serving.batch_per_chip = {batch:g}, but memory holds {held:.1f} sequences a chip"
+            f"serving.batch_per_chip = {batch:g}, but memory holds {room:.1f} sequences a chip"
         )
     if tpot_s is None:
         return
@@ -50,9 +71,9 @@ def need_batch(
             f"serving.batch_per_chip = {batch:g} gives a TPOT of {seen * 1e3:.4g} ms, above "
             f"serving.slo.tpot = {tpot_s * 1e3:g} ms; give only one of the two"
         )
-    if _nominal(running.batch) * layout.chips < 1.0:
+    if _nominal(found) * layout.chips < 1.0:
         raise InfeasibleError(
-            f"TPOT of {tpot_s * 1e3:g} ms cannot be met even by one sequence a replica; "
+            f"TPOT of {tpot_s * 1e3:g} ms cannot be met even by one sequence on {layout.chips} x {chip.id}; "
             f"relax serving.slo.tpot or use more chips with a larger tp"
         )
 
@@ -69,18 +90,6 @@ def need_ttft(objective_s: float | None, ttft_s: ArrayLike) -> None:
             f"TTFT of {objective_s * 1e3:g} ms cannot be met: its mean is {found * 1e3:.4g} ms; "
             "relax serving.slo.ttft, lower serving.prefill_load_factor or use a larger tp for prefill"
         )
-
-
-def _need_room(model: Model, chip: Chip, layout: Layout, fit: MemoryFit) -> None:
-    weights, room = _nominal(fit.weights_bytes), _nominal(chip.memory_bytes) - _nominal(fit.reserve_bytes)
-    if _nominal(fit.kv_bytes) > 0.0:
-        return
-    chips = 1 << max(0, (int(np.ceil(layout.chips * weights / room)) - 1).bit_length())
-    raise InfeasibleError(
-        f"{model.id} does not fit on {layout.chips} x {chip.id}: weights take {units.show(weights, 'byte')} a chip, "
-        f"{units.show(room, 'byte')} are free. Smallest change that fits: about {chips} chips with tp or ep to match, "
-        "or narrower weights"
-    )
 
 
 def _nominal(samples: ArrayLike) -> float:

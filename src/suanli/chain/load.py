@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from suanli.chain.capacity import Capacity
 from suanli.chain.deployment import Deployment, deployment_of, engine_of
 from suanli.chain.facts import Facts
 from suanli.chain.limits import need_ttft
 from suanli.demand import TokenDemand
 from suanli.result.draws import Draws
 from suanli.result.ledger import Ledger
-from suanli.serving import Decode, Prefill, ttft_s
+from suanli.serving import ttft_s
 
 if TYPE_CHECKING:
     from suanli.scenario import Scenario
@@ -28,17 +29,15 @@ def load_of(
     facts: Facts,
     deployment: Deployment,
     demand: TokenDemand,
-    filled: Prefill,
-    running: Decode,
+    found: Capacity,
 ) -> tuple[Num, Num]:
     """Record TTFT; return the mean use of occupied nodes in both phases, assumed or found by the simulator."""
     book, serving = facts.ledger, scenario.serving
     if serving.method == "simulate":
-        return _simulated_load(scenario, facts, deployment, demand, filled, running)
+        return _simulated_load(scenario, facts, deployment, demand, found)
     prefill_load = facts.assume("serving", "prefill_load_factor", serving.prefill_load_factor)
     decode_load = facts.assume("serving", "decode_load_factor", serving.decode_load_factor)
-    prompt = demand.input_tokens * (1.0 - scenario.demand.cache_hit_share)
-    ttft = ttft_s(prompt, filled.tokens_per_s * deployment.prefill.tp, prefill_load, running.step_s)
+    ttft = ttft_s(found.prompt_s, prefill_load, found.first_s)
     book.derive("serving.ttft", ttft)
     need_ttft(serving.slo.ttft, ttft)
     return prefill_load, decode_load
@@ -49,8 +48,7 @@ def _simulated_load(
     facts: Facts,
     deployment: Deployment,
     demand: TokenDemand,
-    filled: Prefill,
-    running: Decode,
+    found: Capacity,
 ) -> tuple[Num, Num]:
     from suanli.chain.simulated import Setting, simulated_capacity
 
@@ -65,14 +63,14 @@ def _simulated_load(
         made.shared,
         engine_of(scenario, nominal),
     )
-    found = simulated_capacity(scenario, facts, setting, demand, filled, running)
-    book, rate = facts.ledger, found.rate_per_s
-    fill_s = _nominal(demand.input_tokens) / _nominal(filled.tokens_per_s)
-    run_s = _nominal(demand.output_tokens) / _nominal(running.tokens_per_s)
+    unit = simulated_capacity(scenario, facts, setting, demand, found)
+    book, rate = facts.ledger, unit.rate_per_s
+    fill_s = _nominal(demand.input_tokens) / _nominal(found.prefill_tokens_per_s)
+    run_s = _nominal(demand.output_tokens) / _nominal(found.decode_tokens_per_s)
     if deployment.shared:
         prefill_load = decode_load = rate * (fill_s + run_s) / deployment.decode.chips
     else:
-        prefill_load = rate * fill_s / (found.prefill_replicas * deployment.prefill.chips)
+        prefill_load = rate * fill_s / (unit.prefill_replicas * deployment.prefill.chips)
         decode_load = rate * run_s / deployment.decode.chips
     book.derive("serving.simulated_rate", rate)
     for phase, load in (("prefill", prefill_load), ("decode", decode_load)):
@@ -82,7 +80,7 @@ def _simulated_load(
             f"serving.{phase}_chips",
         )
         book.derive(f"serving.{phase}_load_factor", load, formula=_FOUND, inputs=inputs)
-    book.derive("serving.ttft", found.ttft_s, formula=_FOUND, inputs=("serving.simulated_rate",))
+    book.derive("serving.ttft", unit.ttft_s, formula=_FOUND, inputs=("serving.simulated_rate",))
     return prefill_load, decode_load
 
 

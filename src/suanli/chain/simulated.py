@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from suanli.chain.capacity import Capacity
 from suanli.chain.facts import Facts
 from suanli.demand import TokenDemand
 from suanli.demand.arrivals import poisson
@@ -15,7 +16,7 @@ from suanli.demand.traces import Trace
 from suanli.errors import ScenarioError
 from suanli.hardware import Chip
 from suanli.llm import Model
-from suanli.serving import Decode, Engine, Formats, Layout, Prefill
+from suanli.serving import Engine, Formats, Layout
 from suanli.serving.sim import Cluster, Replica, simulate
 from suanli.serving.sim.goodput import find_goodput
 from suanli.serving.sim.physics import Activity, Physics, from_roofline
@@ -44,7 +45,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class Unit:
     """What the simulator found for one unit: a replica, or a decode replica with the prefill replicas that feed it.
 
     Attributes:
@@ -61,8 +62,8 @@ class Capacity:
 
 
 def simulated_capacity(
-    scenario: Scenario, facts: Facts, setting: Setting, demand: TokenDemand, filled: Prefill, running: Decode
-) -> Capacity:
+    scenario: Scenario, facts: Facts, setting: Setting, demand: TokenDemand, steady: Capacity
+) -> Unit:
     """Search the largest rate of one unit under Poisson arrivals and lengths with a coefficient of variation of 1.
 
     Raises:
@@ -84,12 +85,12 @@ def simulated_capacity(
     if wrong:
         raise ScenarioError(wrong)
     prompt, answer = _nominal(demand.input_tokens), _nominal(demand.output_tokens)
-    running_at_once = _nominal(running.batch) * setting.decode.chips
+    running_at_once = _nominal(steady.batch) * setting.decode.chips
     lengths = _lengths(
         prompt, answer, max(_REQUESTS, round(_TURNS * running_at_once)), scenario.uncertainty.seed
     )
-    per_decode = _nominal(running.tokens_per_s) * setting.decode.chips / answer
-    per_prefill = _nominal(filled.tokens_per_s) * setting.prefill.chips / prompt
+    per_decode = _nominal(steady.decode_tokens_per_s) * setting.decode.chips / answer
+    per_prefill = _nominal(steady.prefill_tokens_per_s) * setting.prefill.chips / prompt
     count = 0 if setting.shared else max(1, round(per_decode / per_prefill))
     cluster, size = _unit(scenario, facts, setting, count)
     seed = scenario.uncertainty.seed
@@ -107,7 +108,7 @@ def simulated_capacity(
         first_per_s=per_decode / 2.0,
     )
     outcome = simulate(at_rate(found.rate_per_s), cluster, seed=seed, kv_bytes_per_token=size)
-    return Capacity(found.rate_per_s, count, float(outcome.ttft_s.mean()), float(outcome.tpot_s.mean()))
+    return Unit(found.rate_per_s, count, float(outcome.ttft_s.mean()), float(outcome.tpot_s.mean()))
 
 
 def _lengths(prompt: float, answer: float, count: int, seed: int) -> Trace:

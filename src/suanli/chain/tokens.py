@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from suanli.chain.deployment import Deployment, deployment_of, engine_of
+from suanli.chain.capacity import Capacity, capacity
+from suanli.chain.deployment import Deployment, deployment_of
 from suanli.chain.facts import Facts
-from suanli.chain.limits import need_batch, need_room
 from suanli.chain.load import load_of
 from suanli.demand import TokenDemand, token_demand
-from suanli.errors import ScenarioError
 from suanli.hardware import Chip, System
+from suanli.hardware.power import Activity
 from suanli.llm import (
     decode_flops_per_token,
     kv_bytes_per_token,
@@ -22,17 +22,7 @@ from suanli.llm import (
     prefill_flops_per_token,
     weight_bytes,
 )
-from suanli.serving import (
-    Decode,
-    Engine,
-    Prefill,
-    decode,
-    decode_work,
-    exchange,
-    fleet_size,
-    prefill,
-    prefill_work,
-)
+from suanli.serving import Accelerator, exchange, fleet_size
 
 if TYPE_CHECKING:
     from suanli.scenario import Scenario
@@ -54,6 +44,9 @@ class Service:
     installed_systems: Array
     prefill_load: Num
     decode_load: Num
+    prefill_activity: Activity
+    decode_activity: Activity
+    accelerator: Accelerator
     input_tokens_per_s: Num
     output_tokens_per_s: Num
 
@@ -68,10 +61,9 @@ def service(scenario: Scenario, facts: Facts) -> Service:
     demand = _demand(scenario, facts)
     deployment = deployment_of(scenario, facts)
     system = facts.system(facts.system_id(deployment.chip.id, scenario.serving.system), deployment.chip)
-    engine = engine_of(scenario, facts)
-    _model_metrics(scenario, facts, deployment)
-    filled, running = _capacity(scenario, facts, deployment, engine, demand)
-    return _fleet(scenario, facts, deployment, system, demand, filled, running)
+    _model_metrics(scenario, facts, deployment, demand)
+    found = capacity(scenario, facts, deployment, demand)
+    return _fleet(scenario, facts, deployment, system, demand, found)
 
 
 def _demand(scenario: Scenario, facts: Facts) -> TokenDemand:
@@ -110,7 +102,7 @@ def _demand(scenario: Scenario, facts: Facts) -> TokenDemand:
     return found
 
 
-def _model_metrics(scenario: Scenario, facts: Facts, deployment: Deployment) -> None:
+def _model_metrics(scenario: Scenario, facts: Facts, deployment: Deployment, demand: TokenDemand) -> None:
     book, model = facts.ledger, deployment.model
     count = parameters(model)
     book.derive("llm.parameters_total", float(count.total))
@@ -118,119 +110,19 @@ def _model_metrics(scenario: Scenario, facts: Facts, deployment: Deployment) -> 
     book.derive("llm.weight_bytes", weight_bytes(model, deployment.formats.weights).total)
     book.label("llm.kv_dtype", scenario.llm.kv_dtype, "scenario")
     book.derive("llm.kv_bytes_per_token", kv_bytes_per_token(model, scenario.llm.kv_dtype))
-
-
-def _capacity(
-    scenario: Scenario, facts: Facts, deployment: Deployment, engine: Engine, demand: TokenDemand
-) -> tuple[Prefill, Decode]:
-    book, model, chip, formats = facts.ledger, deployment.model, deployment.chip, deployment.formats
+    cached = demand.input_tokens * scenario.demand.cache_hit_share
+    prompt = prefill_flops_per_token(model, demand.input_tokens, cached_tokens=cached)
+    book.derive("llm.prefill_flops_per_token", prompt.total)
+    step = decode_flops_per_token(model, demand.context_tokens, mtp=scenario.llm.mtp)
+    book.derive("llm.decode_flops_per_token", step.total)
     book.given("serving.prefill_chips", deployment.prefill.chips)
     book.given("serving.decode_chips", deployment.decode.chips)
-    hit = scenario.demand.cache_hit_share
-    before = prefill_work(model, chip, deployment.prefill, formats, demand.input_tokens, hit)
-    filled = prefill(before, engine)
-    tokens_a_step, drafted = 1.0, 0.0
-    if scenario.llm.mtp:
-        if model.mtp is None:
-            raise ScenarioError([f"llm.mtp: {model.id} has no multi-token prediction layer; remove llm.mtp"])
-        drafted = 1.0
-        tokens_a_step = 1.0 + facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance)  # type: ignore[assignment]
-    work = decode_work(
-        model,
-        chip,
-        deployment.decode,
-        formats,
-        demand.context_tokens,
-        scenario.llm.kv_dtype,
-        mtp=scenario.llm.mtp,
-    )
-    tpot = scenario.serving.slo.tpot
-    batch = scenario.serving.batch_per_chip
-    if tpot is not None:
-        book.given("serving.slo_tpot", tpot, "s")
-    stolen = (
-        demand.input_tokens * (1.0 - hit) / filled.tokens_per_s / demand.output_tokens
-        if deployment.shared
-        else 0.0
-    )
-    running = decode(
-        work,
-        engine,
-        chip,
-        deployment.decode,
-        tpot_s=tpot,
-        batch=batch,
-        tokens_per_step=tokens_a_step,
-        drafted_per_step=drafted,
-        prefill_s_per_output_token=stolen,
-    )
-    need_room(model, chip, deployment.prefill, before, engine)
-    need_batch(model, chip, deployment.decode, running, tpot, batch)
-    running = _feasible(facts, deployment, running)
-    flops = (
-        prefill_flops_per_token(model, demand.input_tokens, cached_tokens=demand.input_tokens * hit).total,
-        decode_flops_per_token(model, demand.context_tokens, mtp=scenario.llm.mtp).total,
-    )
-    _serving_metrics(facts, deployment, flops, before.peak_s, work.peak_s, filled, running, tokens_a_step)
-    book.derive(
-        "serving.kv_bytes_per_sequence", np.asarray(work.kv_bytes_per_sequence) * deployment.decode.tp
-    )
-    return filled, running
-
-
-def _feasible(facts: Facts, deployment: Deployment, running: Decode) -> Decode:
-    """Leave out the draws in which no batch can be: their bands would be those of an infinite fleet."""
-    impossible = np.asarray(running.batch * deployment.decode.chips < 1.0)
-    if not impossible.any():
-        return running
-    share = float(impossible.mean())
-    facts.ledger.warn(
-        f"In {share:.0%} of the draws no batch fits or meets the objective; bands are those of the other draws."
-    )
-    missing = np.where(impossible, np.nan, 1.0)
-    return replace(running, batch=running.batch * missing, tokens_per_s=running.tokens_per_s * missing)
-
-
-def _serving_metrics(
-    facts: Facts,
-    deployment: Deployment,
-    flops: tuple[Array, Array],
-    before_s: Num,
-    step_s: Num,
-    filled: Prefill,
-    running: Decode,
-    tokens: float,
-) -> None:
-    book, chip, model = facts.ledger, deployment.chip, deployment.model
-    book.derive("llm.prefill_flops_per_token", flops[0])
-    book.derive("llm.decode_flops_per_token", flops[1])
-    forms = deployment.formats
-    peaks = dict.fromkeys(
-        f"chip.peak_{chip.compute_dtype(form)}"
-        for form in (forms.attention, forms.ffn, forms.experts, "bf16")
-    )
-    book.derive(
-        "serving.prefill_peak_time_per_token", before_s, inputs=("llm.prefill_flops_per_token", *peaks)
-    )
-    book.derive("serving.decode_peak_time_per_token", step_s, inputs=("llm.decode_flops_per_token", *peaks))
     for phase, layout, direct in (
         ("prefill", deployment.prefill, False),
         ("decode", deployment.decode, True),
     ):
-        sent = exchange(model, chip, layout, direct=direct).sent_bytes
+        sent = exchange(model, deployment.chip, layout, direct=direct).sent_bytes
         book.derive(f"serving.{phase}_exchange_bytes_per_token", sent)
-    book.derive("serving.prefill_tokens_per_s_per_chip", filled.tokens_per_s)
-    book.derive("serving.weights_bytes_per_chip", running.fit.weights_bytes)
-    book.derive("serving.kv_space_per_chip", running.fit.kv_bytes)
-    book.derive("serving.sequences_in_memory", running.fit.sequences)
-    book.derive("serving.tokens_per_step", tokens)
-    book.derive("serving.decode_step_memory", running.memory_s)
-    book.derive("serving.decode_step_compute", running.compute_s)
-    book.derive("serving.decode_step_exchange", running.exchange_s)
-    book.derive("serving.batch_per_chip", running.batch)
-    book.derive("serving.decode_step", running.step_s)
-    book.derive("serving.decode_tokens_per_s_per_chip", running.tokens_per_s)
-    book.derive("serving.tpot", running.tpot_s)
 
 
 def _fleet(
@@ -239,18 +131,17 @@ def _fleet(
     deployment: Deployment,
     system: System,
     demand: TokenDemand,
-    filled: Prefill,
-    running: Decode,
+    found: Capacity,
 ) -> Service:
     book = facts.ledger
-    prefill_load, decode_load = load_of(scenario, facts, deployment, demand, filled, running)
+    prefill_load, decode_load = load_of(scenario, facts, deployment, demand, found)
     peak = facts.assume("demand", "peak_to_mean", scenario.demand.peak_to_mean)
     fixed = scenario.fleet.nodes
     size = fleet_size(
         demand.prefill_tokens_per_s,
         demand.decode_tokens_per_s,
-        filled.tokens_per_s,
-        running.tokens_per_s,
+        found.prefill_tokens_per_s,
+        found.decode_tokens_per_s,
         system.chips,
         prefill_load,
         decode_load,
@@ -278,10 +169,9 @@ def _fleet(
         installed_systems=size.installed_nodes,
         prefill_load=prefill_load,
         decode_load=decode_load,
+        prefill_activity=found.prefill_activity,
+        decode_activity=found.decode_activity,
+        accelerator=found.accelerator,
         input_tokens_per_s=scenario.demand.input_tokens_per_day / 86400.0,
         output_tokens_per_s=demand.decode_tokens_per_s,
     )
-
-
-def _nominal(samples: ArrayLike) -> float:
-    return float(np.asarray(samples, dtype=float).reshape(-1)[0])

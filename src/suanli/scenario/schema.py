@@ -53,6 +53,7 @@ Seconds = Annotated[float, quantity("s"), written("s"), Field(gt=0)]
 Watts = Annotated[float, quantity("W"), written("W"), Field(gt=0)]
 Money = Annotated[float, quantity("USD"), written("USD"), Field(ge=0)]
 Size = Annotated[int, Field(ge=1)]
+Copies = Annotated[int, Field(ge=0)]
 Dtype = Literal["native", "fp32", "bf16", "fp16", "fp8", "int8", "fp4", "nvfp4", "mxfp4", "int4"]
 
 
@@ -104,6 +105,7 @@ class Pool(Section):
     chips: Size
     tp: Size = 1
     ep: Size = 1
+    redundant_experts: Copies | None = None
 
     @model_validator(mode="after")
     def _layout(self) -> Pool:
@@ -131,6 +133,7 @@ class Serving(Section):
     prefill: Pool | None = None
     decode: Pool | None = None
     slo: Slo = Slo()
+    framework: str = "*"
     method: Literal["steady", "simulate"] = "steady"
     batch_per_chip: Count | None = None
     prefill_load_factor: Fraction | None = None
