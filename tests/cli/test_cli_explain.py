@@ -30,7 +30,8 @@ def test_cost_of_output_walks_down_to_rows_with_sources(suanli: Cli, folder: Pat
     assert len(rows) > 10
     for row in rows:
         name, source, *_ = row["origin"].split(" | ")
-        assert catalog.fact(*name.split("/")).number == row["value"]
+        if not name.startswith(("calibration/", "power_model/")):
+            assert catalog.fact(*name.split("/")).number == row["value"]
         assert catalog.source(source)["title"]
         assert row["grade"] in "ABCD"
 
@@ -46,7 +47,7 @@ def test_every_line_says_where_it_comes_from(suanli: Cli, folder: Path) -> None:
     assert re.search(r"└ grade [A-D] \| chips/nvidia-h800-sxm/memory_bandwidth \| \S+", text)
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
         if " = " in line and "└" not in line:
-            assert "(opened above)" in line or "└" in below, f"unexplained: {line}"
+            assert "(see above)" in line or "└" in below, f"unexplained: {line}"
 
 
 def test_a_branch_is_opened_once(suanli: Cli, folder: Path) -> None:

@@ -14,6 +14,7 @@ from suanli.chain.facts import Facts
 from suanli.chain.limits import need_batch, need_room
 from suanli.errors import ScenarioError
 from suanli.hardware.power import Activity
+from suanli.result.metrics import metrics
 from suanli.serving import Accelerator, Utilisation
 from suanli.serving.aggregated import load_of
 from suanli.serving.deployment import MemoryParts
@@ -236,7 +237,7 @@ def _decode_drift(at: _Setting, context: float, sequences: float, curve: DecodeC
 def _prefill_metrics(at: _Setting, prompts: PromptRate, slow: Num, rate: Num) -> None:
     book = at.facts.ledger
     book.derive("serving.prefill_step_tokens", prompts.tokens)
-    book.derive("serving.prefill_step", prompts.step_s * np.asarray(slow))
+    _derive(at, "serving.prefill_step", prompts.step_s * np.asarray(slow))
     book.derive("serving.prefill_replica_chips", _packages(at.ready.prefill, at.ready.ranks))
     book.derive("serving.prefill_tokens_per_s_per_chip", rate)
     book.derive("serving.prompt_time", prompts.own_s * np.asarray(slow))
@@ -249,12 +250,26 @@ def _decode_metrics(
     book.derive("serving.tokens_per_step", tokens)
     book.derive("serving.batch_per_chip", batch)
     for name in PARTS:
-        book.derive(f"serving.decode_step_{name}", curve.part(name, sequences) * error)
+        _derive(at, f"serving.decode_step_{name}", curve.part(name, sequences) * error)
     step = np.asarray(curve.at(sequences) * error)
     book.derive("serving.decode_step", step)
     book.derive("serving.decode_tokens_per_s_per_chip", batch * tokens / step)
     book.derive("serving.tpot", tpot_s)
     return step
+
+
+def _derive(at: _Setting, name: str, samples: Array) -> None:
+    """Record a metric with the peaks of the number formats in use only."""
+    chip, forms = at.deployment.chip, at.ready.decode.precision
+    used = {
+        chip.compute_dtype(form) for form in (forms.attention, forms.ffn, forms.experts, forms.head, "bf16")
+    }
+    inputs = [
+        entry
+        for entry in metrics()[name].inputs
+        if not entry.startswith("chip.peak_") or entry.removeprefix("chip.peak_").rstrip("?") in used
+    ]
+    at.facts.ledger.derive(name, samples, inputs=tuple(inputs))
 
 
 def _activity(at: _Setting, phase: str, use: Utilisation, slow: Num) -> Activity:
@@ -263,7 +278,7 @@ def _activity(at: _Setting, phase: str, use: Utilisation, slow: Num) -> Activity
         name: np.minimum(getattr(use, name) / np.asarray(slow), 1.0) for name in ("compute", "memory", "link")
     }
     for name, share in found.items():
-        at.facts.ledger.derive(f"serving.{phase}_{name}_share", share)
+        _derive(at, f"serving.{phase}_{name}_share", share)
     return Activity(**found, busy=np.maximum.reduce(np.broadcast_arrays(use.busy, *found.values())))
 
 

@@ -44,7 +44,7 @@ def command(run: str, name: str | None, parent: str, depth: int, as_json: bool) 
         band = shown_band(value)
         line = f"{indent}{value.name} = {shown(value)}" + (f"  [{band}]" if band else "")
         if step.repeated:
-            click.echo(f"{line}  (opened above)")
+            click.echo(f"{line}  (see above)")
             continue
         click.echo(line)
         if value.basis == "catalogue":

@@ -12,7 +12,7 @@ from suanli.result.value import Value
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of an explanation: a value, how deep it stands, and whether its inputs were shown before."""
+    """One line of an explanation: a value, how deep it stands, and whether it was shown before."""
 
     value: Value
     depth: int
@@ -31,7 +31,7 @@ def walk(values: Mapping[str, Value], name: str, max_depth: int = 12) -> Iterato
 
     def visit(key: str, depth: int) -> Iterator[Step]:
         value = values[key]
-        again = key in opened and bool(value.inputs)
+        again = key in opened
         yield Step(value, depth, again)
         if again or depth >= max_depth:
             return
