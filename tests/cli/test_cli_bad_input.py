@@ -310,11 +310,11 @@ CHANGES = [
     ),
     (
         "a model that does not fit",
-        "chips = 4, tp = 4",
-        "chips = 1, tp = 1",
+        'id = "llama-3.1-70b"',
+        'id = "llama-3.1-405b"',
         1,
-        r"llama-3\.1-70b does not fit on 1 x nvidia-h100-sxm: weights take 72\.66 GB a chip, 72 GB are free\. "
-        r"Smallest change that fits: about 2 chips with tp or ep to match, or narrower weights",
+        r"llama-3\.1-405b does not fit on 4 x nvidia-h100-sxm: weights take [\d.]+ GB a rank, [\d.]+ GB are free\. "
+        r"Smallest change that fits: about 8 chips with tp or ep to match, or narrower weights",
     ),
     (
         "a cache that does not fit",
@@ -328,7 +328,7 @@ CHANGES = [
         "40 ms",
         "2 ms",
         1,
-        r"TPOT of 2 ms cannot be met even by one sequence a replica; relax ",
+        r"TPOT of 2 ms cannot be met even by one sequence on 4 x nvidia-h100-sxm; relax ",
     ),
     (
         "a first token out of reach",
@@ -558,11 +558,11 @@ def test_a_defect_is_reported_as_one(suanli: Cli, plan: Path, monkeypatch: pytes
 
 
 def test_the_change_that_is_proposed_fits(suanli: Cli, tmp_path: Path) -> None:
-    small = PLAN.replace("chips = 4, tp = 4", "chips = 1, tp = 1")
+    small = PLAN.replace('id = "llama-3.1-70b"', 'id = "llama-3.1-405b"')
     (line,) = refused(run_text(suanli, tmp_path, small), 1)
     chips = re.search(r"about (\d+) chips", line)
     assert chips
-    larger = PLAN.replace("chips = 4, tp = 4", f"chips = {chips[1]}, tp = {chips[1]}")
+    larger = small.replace("chips = 4, tp = 4", f"chips = {chips[1]}, tp = {chips[1]}")
     assert "does not fit" not in run_text(suanli, tmp_path, larger).err
 
 

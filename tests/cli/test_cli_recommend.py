@@ -146,6 +146,18 @@ def test_nothing_that_fits_ends_with_1_and_the_smallest_change(suanli: Cli, tmp_
             '--export "trtllm": no such engine. Choose vllm or sglang.',
         ),
         (("--chips", 4, "--weights-dtype", "fp7"), 2, "fp7"),
+        (
+            ("--chips", 4, "--option", "mtp_draft"),
+            2,
+            '--option "mtp_draft": write NAME=NUMBER, such as mtp_draft=1',
+        ),
+        (("--chips", 4, "--option", "mtp_drafts=1"), 2, 'No option "mtp_drafts". Close: mtp_draft.'),
+        (("--chips", 4, "--option", "memory_share=2"), 2, "memory_share is a share, from 0 to 1; got 2"),
+        (
+            ("--chips", 1, "--mode", "disaggregated"),
+            1,
+            "Or: --mode both, which shares chips between the phases.",
+        ),
         (("--budget", "5 USD"), 1, "5 USD is less than one system of nvidia-h200-sxm"),
         (("--chip", "google-tpu-v6e", "--budget", "5 MUSD"), 3, "google-tpu-v6e: no price in USD on record"),
         (("--chips", 4, "-o", "no/such/folder.csv"), 2, "-o no/such/folder.csv: cannot be written"),
@@ -160,6 +172,22 @@ def test_bad_input_is_one_clear_line(
     assert line in done.err
     assert "Traceback" not in done.err and "internal error" not in done.err
     assert files(tmp_path) == before
+
+
+def test_conditions_beside_the_flags_count(suanli: Cli) -> None:
+    plain, small = (
+        suanli("recommend", *SMALL, "--chips", 1, *more, "--json").json()["best"]
+        for more in ((), ("--option", "max_sequences=4"))
+    )
+    assert small["pools"][0]["requests"] == 4 < plain["pools"][0]["requests"]
+
+
+def test_a_prompt_beyond_the_model_is_remarked_on(suanli: Cli) -> None:
+    done = suanli("recommend", *SMALL, "--chips", 1, "--isl", "100000")
+    text = " ".join(done.out.split())
+    assert "qwen3-8b is published for 40,960 tokens of context, requests here hold 100,200" in text
+    assert "No objective for TTFT (--ttft-slo) and TPOT (--tpot-slo)" in text
+    assert "One more chip brings" in text
 
 
 def test_the_same_question_has_the_same_answer(suanli: Cli) -> None:

@@ -83,10 +83,10 @@ def test_more_chip_is_never_slower(work: Work, layout: Layout, tpot_s: float, fa
     base = float(decode(work, ENGINE, CHIP, layout, tpot_s=tpot_s).tokens_per_s)
     wider = replace(CHIP, bandwidth_bytes_per_s=3e12 * factor)
     larger = replace(CHIP, memory_bytes=80e9 * factor)
-    assert float(decode(work, ENGINE, wider, layout, tpot_s=tpot_s).tokens_per_s) >= base * (1 - 1e-9)
-    assert float(decode(work, ENGINE, larger, layout, tpot_s=tpot_s).tokens_per_s) >= base * (1 - 1e-9)
+    assert float(decode(work, ENGINE, wider, layout, tpot_s=tpot_s).tokens_per_s) >= base * (1 - 1e-7)
+    assert float(decode(work, ENGINE, larger, layout, tpot_s=tpot_s).tokens_per_s) >= base * (1 - 1e-7)
     faster = replace(work, peak_s=np.asarray(work.peak_s) / factor)
-    assert float(decode(faster, ENGINE, CHIP, layout, tpot_s=tpot_s).tokens_per_s) >= base * (1 - 1e-9)
+    assert float(decode(faster, ENGINE, CHIP, layout, tpot_s=tpot_s).tokens_per_s) >= base * (1 - 1e-7)
 
 
 @laws
