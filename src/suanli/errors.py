@@ -16,7 +16,7 @@ Anything else that reaches the command line is a defect of suanli and exits with
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class SuanliError(Exception):
@@ -44,16 +44,36 @@ class ScenarioError(InputError):
 
 
 _FEW = 12  # names that can be listed whole
+_HINTS = 3  # close names that a message prints
 
 
 class UnknownIdError(InputError):
-    """An id that is not in the catalogue (or in a result), with the close ones."""
+    """An id that is not in the catalogue (or in a result), with the close ones.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], see: str = "") -> None:
+    Args:
+        kind: what it should have been: "chip", "model" ...
+        name: as the user wrote it.
+        known: ids.
+        see: a command that lists them.
+        aliases: {other name: id}; a name close to one of them brings its id into the message.
+        like: the part of the name that is compared, where not all of it tells ids apart.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        see: str = "",
+        aliases: Mapping[str, str] | None = None,
+        like: str = "",
+    ) -> None:
         self.kind = kind
         self.name = name
         names = list(dict.fromkeys(known))
-        hint = close_matches(name, names)
+        meant = {**(aliases or {}), **{one: one for one in names}}
+        near = close_matches(like or name, meant, count=_HINTS if aliases is None else len(meant))
+        hint = list(dict.fromkeys(meant[one] for one in near))[:_HINTS]
         message = f'No {kind} "{name}".'
         if hint:
             message += f" Close: {', '.join(hint)}."

@@ -309,6 +309,13 @@ CHANGES = [
         r"plan\.toml:8 not valid TOML: ",
     ),
     (
+        "an engine misspelt",
+        "[cooling]",
+        'framework = "vlm"\n[cooling]',
+        2,
+        r'plan\.toml:\d+ serving\.framework: No framework "vlm"\. Close: vllm\.',
+    ),
+    (
         "a model that does not fit",
         'id = "llama-3.1-70b"',
         'id = "llama-3.1-405b"',

@@ -41,6 +41,14 @@ def test_unknown_id_says_what_was_close_and_where_to_look() -> None:
     assert str(UnknownIdError("chip", "zzz", ["nvidia-h200-sxm"])) == 'No chip "zzz". Known: nvidia-h200-sxm.'
 
 
+def test_other_names_of_an_id_are_searched_and_bring_the_id() -> None:
+    known, aliases = ["nvidia-h200-sxm", "amd-mi300x"], {"h200": "nvidia-h200-sxm", "mi300x": "amd-mi300x"}
+    error = UnknownIdError("chip", "h2000", known, see="suanli catalog chips", aliases=aliases)
+    assert str(error) == 'No chip "h2000". Close: nvidia-h200-sxm. See: suanli catalog chips'
+    part = UnknownIdError("model", "org/h2000-instruct", known, aliases=aliases, like="h2000")
+    assert "Close: nvidia-h200-sxm." in str(part)
+
+
 @pytest.mark.parametrize(
     ("name", "known", "first"),
     [

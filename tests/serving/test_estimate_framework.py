@@ -150,7 +150,13 @@ def invented(constants: dict[str, float], noise: float, tp: int, model: str) -> 
     ready = engine(point, TABLES)
     asked = [
         replace(point, isl=isl, osl=osl, concurrency=load)
-        for isl, osl in ((1024.0, 1024.0), (8192.0, 1024.0), (1024.0, 8192.0), (512.0, 128.0))
+        for isl, osl in (
+            (1024.0, 1024.0),
+            (8192.0, 1024.0),
+            (1024.0, 8192.0),
+            (512.0, 128.0),
+            (128.0, 32.0),
+        )
         for load in (1.0, 4.0, 16.0, 64.0, 128.0)
     ]
     load: Load = joined([load_of(one, ready) for one in asked])
@@ -182,3 +188,22 @@ def test_the_fit_finds_the_constants_that_made_the_rows(truth: dict[str, float])
     for name, value in truth.items():
         low, high = sorted((getattr(start, name), value))
         assert low - 0.1 * scale[name] <= pulled[name] <= high + 0.1 * scale[name]
+
+
+def test_rows_of_older_versions_hold_below_their_limit() -> None:
+    old = [
+        FrameworkRow("vllm", "<0.8", "*", "mixed", 0.0),
+        FrameworkRow("vllm", "<0.6", "*", "max_sequences", 128.0),
+        FrameworkRow("vllm", "<0.8", "*", "max_sequences", 256.0),
+    ]
+    table = FrameworkTable([*ROWS, *old])
+
+    def known(version: str) -> tuple[float, float]:
+        values = table.serving("vllm", version, "dense").values
+        return values.mixed, values.max_sequences
+
+    assert known("0.8.0") == known("0.19.0") == known("nightly") == known("*") == (1.0, 1024.0)
+    assert known("0.7.3") == known("0.6.6.post1") == (0.0, 256.0)
+    assert known("0.5.4") == (0.0, 128.0)
+    assert table.serving("vllm", "0.5.4", "dense").version == "*"
+    assert table.serving("sglang", "0.5.4", "dense").values.mixed == 1.0

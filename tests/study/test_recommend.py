@@ -37,6 +37,10 @@ CASES = {
         SMALL, model="qwen3-32b", chips=("amd-mi300x",), limit=read_limit(16, None, None)
     ),
     "odd number": replace(SMALL, limit=read_limit(7, None, None)),
+    "two ranks a chip": replace(SMALL, chips=("huawei-ascend-910c",), tpot_slo_s=0.05),
+    "two ranks a chip, dense": replace(
+        SMALL, model="qwen3-32b", chips=("amd-mi250x",), limit=read_limit(5, None, None), tpot_slo_s=0.1
+    ),
 }
 
 
@@ -249,6 +253,14 @@ def test_a_prefill_pool_pays_idle_power_between_prompts() -> None:
         (replace(DENSE, ttft_slo_s=0.01), "the best TTFT"),
         (replace(SPARSE, limit=read_limit(4, None, None)), "deepseek-v3 does not fit on 4 x nvidia-h200-sxm"),
         (
+            replace(SMALL, limit=read_limit(1, None, None), modes=("disaggregated",)),
+            "two pools of qwen3-30b-a3b need 2 x",
+        ),
+        (
+            replace(SPARSE, chips=("huawei-ascend-910c",), limit=read_limit(3, None, None), ttft_slo_s=None),
+            r"at least \d+ GB a rank \(2 a chip\)",
+        ),
+        (
             replace(DENSE, isl=2_000_000, limit=read_limit(1, None, None), ttft_slo_s=None),
             "qwen3-32b does not fit on 1 x",
         ),
@@ -268,7 +280,7 @@ def test_a_refusal_names_a_change_that_works(question: Question, reason: str) ->
             changed = replace(changed, **{field: float(value) * {"ms": 1e-3, "s": 1.0}[unit]})
     if "--isl" in text:
         changed = replace(changed, isl=float(text.split("--isl ")[1].split()[0]))
-    elif " x nvidia" in text:
+    elif " x nvidia" in text or " x huawei" in text:
         changed = replace(changed, limit=read_limit(int(text.split()[0]), None, None))
     assert changed != question, text
     assert recommend(changed, KNOWN).best.output_tokens_per_s > 0.0

@@ -13,6 +13,7 @@ from suanli.catalog import Catalog
 from suanli.errors import InfeasibleError, InputError, NoDataError, UnitError
 from suanli.llm import check_sharding, from_config
 from suanli.study.deployment.solve import Deployments
+from suanli.study.recommend import Question, recommend
 from suanli.study.recommend.layouts import layouts, loads
 from suanli.study.recommend.limits import supply
 from suanli.study.recommend.match import match_pools
@@ -141,8 +142,34 @@ def test_rent_is_by_the_chip() -> None:
 
 
 def test_too_little_says_how_much_is_missing() -> None:
-    with pytest.raises(InfeasibleError, match=r"100 kUSD is less than one system .* Raise it 3\.7 times"):
+    with pytest.raises(InfeasibleError, match=r'100 kUSD is less than one system .* --budget "370000 USD"'):
         supply(read_limit(None, "100 kUSD", None), KNOWN.catalog, CHIP, None)
+
+
+@given(kind=st.sampled_from(["price", "rent", "power"]), amount=st.floats(1.0, 5000.0))
+@settings(deadline=None, max_examples=40)
+def test_the_amount_that_a_refusal_names_is_enough(kind: str, amount: float) -> None:
+    written = {"price": ("budget", "USD"), "rent": ("budget", "USD/h"), "power": ("power", "W")}[kind]
+    text = f"{amount / 1e4 if kind == 'rent' else amount:.6f} {written[1]}"
+    limit = read_limit(None, *((text, None) if written[0] == "budget" else (None, text)))
+    cost = KNOWN.cost(CHIP.id)
+    with pytest.raises(InfeasibleError, match="less than one system") as caught:
+        supply(limit, KNOWN.catalog, CHIP, cost)
+    named = str(caught.value).split(f'--{written[0]} "')[1].split('"')[0]
+    enough = read_limit(None, *((named, None) if written[0] == "budget" else (None, named)))
+    assert enough.kind == kind
+    assert supply(enough, KNOWN.catalog, CHIP, cost).chips >= 1
+
+
+def test_a_device_stands_in_no_server() -> None:
+    """A laptop's chip needs its own power alone: 10 of them fit in ten times its TDP."""
+    laptop = KNOWN.chip("apple-m4-max")
+    assert laptop.tdp_w is not None
+    found = supply(read_limit(None, None, f"{10 * laptop.tdp_w} W"), KNOWN.catalog, laptop, None)
+    assert (found.chips, found.unit) == (10, 1)
+    best = recommend(Question("qwen3-4b", ("apple-m4-max",), 500, 100, read_limit(1, None, None)), KNOWN).best
+    assert best.device and best.power_wall_w == best.power_w is not None
+    assert best.power_wall_w is not None and best.power_wall_w.value <= laptop.tdp_w
 
 
 def test_a_chip_without_a_price_is_missing_data() -> None:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from suanli.catalog import Catalog
 from suanli.errors import InputError, NoDataError, UnknownIdError
+from suanli.serving.engine_names import framework_named
 from suanli.study.validate import Flag, Measurement, Skipped, data_folder, read
 from suanli.study.validate.families import measurement
 from suanli.study.validate.layouts import Layout, layout_named
 from suanli.study.validate.measured import merge
-from suanli.study.validate.names import chip_named, framework_named, model_named, weights_named
+from suanli.study.validate.names import chip_named, model_named, weights_named
 from suanli.study.validate.sanity import checked
 
 CATALOG = Catalog()

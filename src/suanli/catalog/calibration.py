@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -72,20 +72,56 @@ def framework_records(path: Path = FRAMEWORKS) -> tuple[tuple[str, ...], ...]:
     return _records(path, FRAMEWORK_COLUMNS)
 
 
-def read_tables(kind: Callable[[Records, Records], T]) -> T:
-    """Read both tables and hand them to what indexes them: `read_tables(suanli.serving.Coefficients)`.
+def read_tables(kind: Callable[..., T], overlays: Sequence[Path] = ()) -> T:
+    """Read the tables and hand them to what indexes them: `read_tables(suanli.serving.Coefficients)`.
+
+    A set of an overlay hides the package's set of the same operator, chip, format, framework and kernel; a constant of
+    an overlay the package's constant. The first overlay wins.
 
     Args:
-        kind: called with the records of operators and of frameworks.
+        kind: called with the records of operators and of frameworks; where there are overlays with rows of their own,
+            also with `refinements` and the keys of the sets that few rows `scaled`.
+        overlays: folders of `--catalog`.
 
     Returns:
         What it returns.
 
     Raises:
         NoDataError: a table does not exist.
-        InputError: a table has other columns.
+        InputError: a table has other columns, or an overlay a bad value.
     """
-    return kind(calibration_records(), framework_records())
+    operators, frameworks = calibration_records(), framework_records()
+    if not overlays:
+        return kind(operators, frameworks)
+    from suanli.catalog.own import CALIBRATION, FRAMEWORKS, REFINEMENTS, own_records
+
+    own, constants, refined = (
+        _stacked([own_records(folder, name) for folder in overlays], key)
+        for name, key in ((CALIBRATION, _SET), (FRAMEWORKS, _CONSTANT), (REFINEMENTS, _REFINED))
+    )
+    scaled = {row[:_SET] for row in own if float(row[9] or 0) < _FEW}
+    return kind(
+        _stacked([own, operators], _SET) if own else operators,
+        _stacked([constants, frameworks], _CONSTANT) if constants else frameworks,
+        refinements=refined,
+        scaled=scaled,
+    )
+
+
+# Columns that name a set, a constant, and a chip with a framework to refine.
+_SET, _CONSTANT, _REFINED = 6, 4, 2
+# Rows from which a set counts as a fit of its own.
+_FEW = 30
+
+
+def _stacked(parts: Sequence[Records], key: int) -> Records:
+    """Rows of all parts, but of those that share their first `key` fields only the first part's."""
+    found: list[tuple[str, ...]] = []
+    seen: set[tuple[str, ...]] = set()
+    for part in parts:
+        found += [row for row in part if row[:key] not in seen]
+        seen |= {row[:key] for row in part}
+    return tuple(found)
 
 
 def _records(path: Path, columns: tuple[str, ...]) -> Records:

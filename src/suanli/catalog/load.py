@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from suanli.catalog.checks import row_problems
 from suanli.catalog.fact import COLUMNS, Fact
-from suanli.catalog.schema import DATA, TABLES
+from suanli.catalog.own import NAMES, check_own
+from suanli.catalog.schema import DATA, TABLES, schema, stem
 from suanli.errors import InputError, NoDataError, UnknownIdError, close_matches
 
 _SINGULAR = {"switches": "switch"}
@@ -30,14 +32,21 @@ class Catalog:
             if not folder.is_dir():
                 raise InputError(f"--catalog {folder}: no such folder")
             for path in sorted(folder.glob("*.csv")):
-                if path.stem not in (*TABLES, "sources"):
-                    near = close_matches(path.stem, TABLES, 1)
+                if path.stem not in (*TABLES, "sources", *NAMES):
+                    near = close_matches(path.stem, (*TABLES, *NAMES), 1)
                     hint = f' Did you mean "{near[0]}.csv"?' if near else " Tables: suanli catalog"
                     raise InputError(f"--catalog {folder}: {path.name} is no table.{hint}")
+            check_own(folder)
         self._folders.append(DATA)
         self._tables: dict[str, dict[str, list[Fact]]] = {}
         self._aliases: dict[str, dict[str, str]] = {}
+        self._spelled: dict[str, dict[str, str]] = {}
         self._models: dict[str, str] | None = None
+
+    @property
+    def overlays(self) -> tuple[Path, ...]:
+        """Folders laid over the package's own, the one that wins first."""
+        return tuple(self._folders[:-1])
 
     # -- tables ---------------------------------------------------------------------------------------------------
     def table(self, table: str) -> dict[str, list[Fact]]:
@@ -72,25 +81,41 @@ class Catalog:
         return list(self.table(table))
 
     def resolve(self, table: str, name: str) -> str:
-        """Return the id that `name` (an id or an alias, case and "_" ignored) stands for.
+        """Return the id that `name` (an id or an alias, case and separators ignored) stands for.
 
         Raises:
             UnknownIdError: nothing of that name; the message lists the close ones.
         """
-        rows = self.table(table)
-        if name in rows:
+        found = self.find(table, name)
+        if found is None:
+            kind = _SINGULAR.get(table, table.removesuffix("s"))
+            known, aliases = self.ids(table), self.aliases(table)
+            raise UnknownIdError(kind, name, known, see=f"suanli catalog {table}", aliases=aliases)
+        return found
+
+    def find(self, table: str, name: str) -> str | None:
+        """Return the id that `name` stands for in a table ("models" included), None where it stands for none."""
+        if table == "models":
+            path = self._model_file(name)
+            return None if path is None else Path(path).stem
+        if name in self.table(table):
             return name
-        aliases = self._alias_map(table)
-        key = _fold(name)
-        if key in aliases:
-            return aliases[key]
-        raise UnknownIdError(
-            _SINGULAR.get(table, table.removesuffix("s")), name, rows, see=f"suanli catalog {table}"
-        )
+        return self.aliases(table).get(_fold(name)) or self._spelled[table].get(_squeezed(name))
 
     def rows(self, table: str, name: str) -> list[Fact]:
         """Return all rows of an id: adopted, alternative and rejected."""
         return self.table(table)[self.resolve(table, name)]
+
+    def numbers(self, table: str, name: str) -> dict[str, float]:
+        """Return {parameter: adopted value in coherent units} of an id's numbers; of several dates the newest."""
+        known = schema()[table]
+        return {
+            fact.parameter: fact.si
+            for fact in reversed(self.rows(table, name))
+            if fact.status == "adopted"
+            and (entry := known.get(stem(fact.parameter)))
+            and entry.type == "number"
+        }
 
     def get(self, table: str, name: str, parameter: str) -> Fact | None:
         """Return the adopted fact, or None where the catalogue has none."""
@@ -123,16 +148,19 @@ class Catalog:
         ]
         return max(dated, key=lambda fact: fact.parameter, default=None)
 
-    def _alias_map(self, table: str) -> dict[str, str]:
+    def aliases(self, table: str) -> dict[str, str]:
+        """Return {name in lower case: id} of a table ("models" included): ids and their other names."""
+        if table == "models":
+            return {key: Path(path).stem for key, path in self._model_index().items()}
         if table not in self._aliases:
-            aliases: dict[str, str] = {}
+            aliases = {_fold(key): key for key in self.table(table)}
             for key, rows in self.table(table).items():
-                aliases.setdefault(_fold(key), key)
                 for fact in rows:
                     if fact.parameter == "aliases" and fact.status == "adopted":
                         for alias in fact.value.split(";"):
-                            aliases.setdefault(_fold(alias.strip()), key)
+                            aliases.setdefault(_fold(alias), key)
             self._aliases[table] = aliases
+            self._spelled[table] = _by_spelling(aliases)
         return self._aliases[table]
 
     # -- models ---------------------------------------------------------------------------------------------------
@@ -144,21 +172,34 @@ class Catalog:
         """
         if name.endswith(".json") and Path(name).is_file():
             return _read_json(Path(name))
-        index = self._model_index()
-        if _fold(name) not in index:
-            raise UnknownIdError("model", name, self.ids("models"), see="suanli catalog models")
-        return _read_json(Path(index[_fold(name)]))
+        found = self._model_file(name)
+        if found is None:
+            raise UnknownIdError(
+                "model", name, self.ids("models"), see="suanli catalog models", aliases=self.aliases("models")
+            )
+        return _read_json(Path(found))
+
+    def _model_file(self, name: str) -> str | None:
+        return self._model_index().get(_fold(name)) or self._spelled["models"].get(_squeezed(name))
 
     def _model_index(self) -> dict[str, str]:
+        """Files by name: ids first, then aliases, then aliases without the organisation before them."""
         if self._models is None:
             index: dict[str, str] = {}
             files = [path for folder in self._folders for path in sorted((folder / "models").glob("*.json"))]
             for path in files:
                 index.setdefault(_fold(path.stem), str(path))
-            for path in files:
-                for alias in _read_json(path).get("_suanli", {}).get("aliases", ()):
-                    index.setdefault(_fold(alias), str(path))
+            named = [
+                (_fold(alias), str(path))
+                for path in files
+                for alias in _read_json(path).get("_suanli", {}).get("aliases", ())
+            ]
+            for alias, file in named:
+                index.setdefault(alias, file)
+            for alias, file in named:
+                index.setdefault(alias.rpartition("/")[2], file)
             self._models = index
+            self._spelled["models"] = _by_spelling(index)
         return self._models
 
     # -- sources --------------------------------------------------------------------------------------------------
@@ -173,6 +214,19 @@ class Catalog:
 
 def _fold(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")
+
+
+def _squeezed(name: str) -> str:
+    """A name without separators, but for those between two numbers: "RTX 4090", "rtx-4090" and "RTX4090" are one."""
+    kept = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", name.casefold())
+    return re.sub(r"(?!(?<=\d)\.(?=\d))[\W_]", "", kept)
+
+
+def _by_spelling(names: Mapping[str, str]) -> dict[str, str]:
+    spelled: dict[str, str] = {}
+    for name, found in names.items():
+        spelled.setdefault(_squeezed(name), found)
+    return spelled
 
 
 def _read_checked(path: Path, table: str, origin: str) -> list[Fact]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from suanli.catalog.calibration import read_tables
 from suanli.chain.deployment import Deployment
 from suanli.chain.engines import Engines, drift, engines_of, nominal, time_error
 from suanli.chain.facts import Facts
@@ -15,7 +16,7 @@ from suanli.chain.limits import need_batch, need_room
 from suanli.errors import ScenarioError
 from suanli.hardware.power import Activity
 from suanli.result.metrics import metrics
-from suanli.serving import Accelerator, Utilisation
+from suanli.serving import Accelerator, Coefficients, Utilisation
 from suanli.serving.aggregated import load_of
 from suanli.serving.deployment import MemoryParts
 from suanli.serving.engine import Engine
@@ -108,7 +109,8 @@ def capacity(scenario: Scenario, facts: Facts, deployment: Deployment, demand: T
             [f"llm.mtp: {deployment.model.id} has no multi-token prediction layer; remove llm.mtp"]
         )
     chip = facts.accelerator(deployment.chip)
-    ready = engines_of(scenario, deployment, chip, demand)
+    tables = read_tables(Coefficients, facts.catalog.overlays)
+    ready = engines_of(scenario, deployment, chip, demand, tables)
     load = load_of(ready.questions[1], ready.decode)
     at = _Setting(scenario, facts, deployment, demand, chip, ready, load)
     _labels(at)

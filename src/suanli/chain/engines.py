@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.catalog.calibration import read_tables
 from suanli.chain.deployment import Deployment
 from suanli.chain.facts import Facts
 from suanli.errors import InputError, ScenarioError
 from suanli.serving import Accelerator, Coefficients, Point
 from suanli.serving.bands import step_band
 from suanli.serving.engine import Engine, engine
+from suanli.serving.engine_names import framework_named
 
 if TYPE_CHECKING:
     from suanli.demand import TokenDemand
@@ -53,7 +53,7 @@ def engines_of(
     deployment: Deployment,
     chip: Accelerator,
     demand: TokenDemand,
-    tables: Coefficients | None = None,
+    tables: Coefficients,
 ) -> Engines:
     """Build the engines of a scenario on a chip.
 
@@ -62,7 +62,7 @@ def engines_of(
         deployment: model and layouts.
         chip: the chip.
         demand: lengths of requests.
-        tables: calibration rows; read where None.
+        tables: calibration rows; they keep the engines built from them.
 
     Raises:
         ScenarioError: a layout that cannot be.
@@ -77,7 +77,7 @@ def engines_of(
             ep=layout.ep if deployment.model.experts_per_layer else None,
             weights_dtype=scenario.llm.weights_dtype,
             kv_dtype=scenario.llm.kv_dtype,
-            framework=scenario.serving.framework,
+            framework=framework_named(scenario.serving.framework),
             phase="mixed" if deployment.shared else phase,
             isl=max(nominal(demand.input_tokens), 1.0),
             osl=max(nominal(demand.output_tokens), 1.0),
@@ -85,12 +85,11 @@ def engines_of(
         )
         for phase, layout in (("prefill", deployment.prefill), ("decode", deployment.decode))
     ]
-    read = tables or read_tables(Coefficients)
     names = ("replica", "replica") if deployment.shared else ("prefill", "decode")
     first, last = (
-        _engine(question, read, f"serving.{name}") for question, name in zip(questions, names, strict=True)
+        _engine(question, tables, f"serving.{name}") for question, name in zip(questions, names, strict=True)
     )
-    return Engines(first, last, (questions[0], questions[1]), chip.ranks, read)
+    return Engines(first, last, (questions[0], questions[1]), chip.ranks, tables)
 
 
 def _engine(question: Point, tables: Coefficients, place: str) -> Engine:

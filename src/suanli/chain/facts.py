@@ -7,8 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.catalog import Catalog, schema
-from suanli.catalog.schema import stem
+from suanli.catalog import Catalog
 from suanli.errors import InputError
 from suanli.hardware import Chip, System, systems_per_rack
 from suanli.result.draws import Samples
@@ -91,15 +90,7 @@ class Facts:
         Raises:
             NoDataError: no peak of 16 bits or more, no memory or no bandwidth on record.
         """
-        known = schema()["chips"]
-        numbers = {
-            row.parameter: row.si
-            for row in reversed(self.catalog.rows("chips", chip.id))
-            if row.status == "adopted"
-            and (entry := known.get(stem(row.parameter)))
-            and entry.type == "number"
-        }
-        return accelerator(chip.id, numbers)
+        return accelerator(chip.id, self.catalog.numbers("chips", chip.id))
 
     def system_id(self, chip: str, given: str | None) -> str:
         """Return the system to buy: the one given, else the first of the catalogue that is built on the chip.

@@ -120,7 +120,7 @@ def _one(deployments: Deployments, texts: dict[str, str], as_json: bool) -> int:
         raise InputError("\n".join(f"--{_dashed(problem)}" for problem in problems))
     answer = deployments.answer(request)
     if as_json:
-        print_json(_document(request, answer))
+        print_json(_document(request, answer) | _refinement(deployments, request, answer))
         return _EXIT[answer.status]
     if answer.status != "ok":
         word = "Infeasible" if answer.status == "infeasible" else "suanli"
@@ -159,6 +159,19 @@ def _document(request: Request, answer: Answer) -> dict[str, Any]:
         "metrics": metrics,
     }
     return {**document, **(_details(answer.estimate) if answer.status == "ok" else {})}
+
+
+def _refinement(deployments: Deployments, request: Request, answer: Answer) -> dict[str, Any]:
+    """What a user's own runs changed; nothing where there are none for the machine."""
+    from suanli.serving.refinement import CORRECTIONS
+    from suanli.study.refine.words import refinement_of
+
+    found = refinement_of(deployments, request) if answer.status == "ok" else None
+    if found is None:
+        return {}
+    one = found[1]
+    factors = dict(zip(CORRECTIONS, one.factors, strict=True))
+    return {"refinement": {"fitted_on": one.fitted_on, "measured": one.measured, "factors": factors}}
 
 
 def _details(found: Any) -> dict[str, Any]:
@@ -253,9 +266,13 @@ def _notes(deployments: Deployments, request: Request, answer: Answer) -> list[s
         "family": "kernels of a chip of the same family were measured",
         "datasheet": "no kernels of this chip family were measured: datasheet and a general prior",
     }
+    from suanli.study.refine.words import refined_line
+
     found = answer.estimate
     cost = deployments.cost(deployments.chip(request.chip).id)
     lines = [f"Bottleneck: {found.bottleneck}. Basis: {answer.basis} ({basis.get(answer.basis, '')})."]
+    refined = refined_line(deployments, request, answer)
+    lines += [refined] if refined else []
     if cost is not None:
         lines.append(f"Price: {cost.usd_per_s.value * 3600:.2f} USD/h a chip ({cost.basis}).")
     lines += [f"{_LABELS[name]} unavailable: {why}." for name, why in answer.unknown.items()]

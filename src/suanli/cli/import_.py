@@ -1,4 +1,4 @@
-"""`suanli import hf config.json`: read files of other tools into an overlay folder."""
+"""`suanli import hf config.json` and others: read files of other tools into an overlay folder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
+from suanli.cli.import_measured import aiperf, kernels, vllm_bench
 from suanli.cli.options import json_option, print_json
 
 
 @click.group()
 def command() -> None:
     """Read files of other tools into an overlay folder, for use with --catalog."""
+
+
+command.add_command(vllm_bench)
+command.add_command(aiperf)
+command.add_command(kernels)
 
 
 @command.command("statements")

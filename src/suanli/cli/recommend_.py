@@ -45,6 +45,13 @@ _SHOWN = 10
 )
 @click.option("--kv-dtype", metavar="T", help="Format of the KV cache. Default: the framework's.")
 @click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=N",
+    help="Further condition, such as mtp_draft=1 or chunk_tokens=2048. May be repeated.",
+)
+@click.option(
     "--export", metavar="ENGINE", help="Write the launch script of the best deployment: vllm or sglang."
 )
 @click.option("-o", "--output", metavar="FILE", help="CSV of the Pareto front; with --export, the script.")
@@ -110,7 +117,23 @@ def _question(given: dict[str, Any], export: str | None) -> Question:
         framework=framework,
         weights_dtype=given["weights_dtype"],
         kv_dtype=given["kv_dtype"],
+        options=_options(given["options"]),
     )
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, float]:
+    from suanli.errors import InputError, UnknownIdError
+    from suanli.serving.point import OPTIONS
+
+    found = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise InputError(f'--option "{text}": write NAME=NUMBER, such as mtp_draft=1')
+        if name not in OPTIONS:
+            raise UnknownIdError("option", name, OPTIONS)
+        found[name] = _number(f"--option {name}", value)
+    return found
 
 
 def _number(flag: str, text: str) -> float:

@@ -48,6 +48,9 @@ GRID_FILE = "tests/golden/predictions.csv"
     "--record", metavar="FILE", default=GRID_FILE, show_default=True, help="With --grid: the file on record."
 )
 @click.option("--claims", is_flag=True, help="Claims of reports against our model, instead of measurements.")
+@click.option(
+    "--refine", is_flag=True, help="Do own runs help? Refine on some published runs, judge on the others."
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 where a target is missed.")
 @catalog_option
 @json_option
@@ -61,6 +64,7 @@ def command(
     update: bool,
     record: str,
     claims: bool,
+    refine: bool,
     strict: bool,
     overlays: tuple[str, ...],
     as_json: bool,
@@ -77,6 +81,10 @@ def command(
         from suanli.cli.claims import show_claims
 
         return show_claims(as_json=as_json)
+    if refine:
+        from suanli.cli.refine_trial import show_trials
+
+        return show_trials(data, open_catalog(overlays), as_json)
     from suanli.study.deployment.solve import Deployments
     from suanli.study.validate.board import Comparison
 
@@ -104,7 +112,7 @@ def _measurements(
     """Return what to compare with, where it comes from in words, and the rows of the table that were left out."""
     from suanli.errors import UnknownIdError
     from suanli.study.validate import FAMILIES, data_folder, read
-    from suanli.study.validate.shipped import read_shipped
+    from suanli.study.validate.shipped import read_shipped, read_strangers
 
     wanted = tuple(family.upper() for family in families)
     for family in wanted:
@@ -113,7 +121,12 @@ def _measurements(
     folder = None if shipped else data_folder(data)
     if folder is not None:
         found, left_out = read(folder, deployments.catalog, wanted)
-        return found, "the measured table of the data folder (see its README)", len(left_out)
+        strangers = read_strangers(deployments.catalog)
+        found += [one for one in strangers if not wanted or one.family in wanted]
+        tables = (
+            "the measured table of the data folder (see its README) and, of other teams, tests/validation"
+        )
+        return found, tables, len(left_out)
     found = [one for one in read_shipped(catalog=deployments.catalog) if not wanted or one.family in wanted]
     return found, "the cited tables of tests/validation", 0
 

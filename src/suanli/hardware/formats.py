@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suanli.errors import UnknownIdError
+from suanli.llm.dtypes import GGUF, dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,20 @@ _FORMATS = (
     NumberFormat("int8_wo", 1.0, 2.0, 2.0, ("bf16", "fp16"), False, ("bf16",)),
     NumberFormat("mxfp4_wo", 0.5 + 1.0 / 32, 2.0, 2.0, ("bf16", "fp16"), False, ("int4_wo", "bf16")),
 )
-FORMATS: dict[str, NumberFormat] = {form.name: form for form in _FORMATS}
+# Weights in the blocks of llama.cpp are widened to the activations' 16 bits in the product.
+_BLOCKS = tuple(
+    NumberFormat(
+        name,
+        form.size_bytes,
+        2.0,
+        2.0,
+        ("bf16", "fp16"),
+        False,
+        ("int8_wo" if form.size_bytes > 0.9 else "int4_wo", "bf16"),
+    )
+    for name, form in GGUF.items()
+)
+FORMATS: dict[str, NumberFormat] = {form.name: form for form in (*_FORMATS, *_BLOCKS)}
 _ALIASES = {
     "bfloat16": "bf16",
     "float16": "fp16",
@@ -75,7 +89,8 @@ _ALIASES = {
 
 
 def number_format(name: str) -> NumberFormat:
-    """Return the format of that name (case ignored; common aliases such as "int4" for weight-only INT4 resolve).
+    """Return the format of that name (case ignored; common aliases such as "int4" for weight-only INT4 resolve, and
+    every spelling of a storage format).
 
     Raises:
         UnknownIdError: no such format.
@@ -83,5 +98,16 @@ def number_format(name: str) -> NumberFormat:
     key = name.strip().lower()
     found = FORMATS.get(_ALIASES.get(key, key))
     if found is None:
-        raise UnknownIdError("number format", name, [*FORMATS, *_ALIASES])
+        found = _stored(name)
+    if found is None:
+        raise UnknownIdError("number format", name, FORMATS, aliases=_ALIASES)
     return found
+
+
+def _stored(name: str) -> NumberFormat | None:
+    """The format of products with weights that are stored in a format of `suanli.llm`."""
+    try:
+        stored = dtype(name).name
+    except UnknownIdError:
+        return None
+    return FORMATS.get("int4_wo" if stored.startswith("int4") else "fp8" if stored == "mxfp8" else stored)

@@ -74,8 +74,9 @@ def _header(launch: Launch, servers: Sequence[Server], engine: str, nodes: int) 
     hosts = " ".join(f"host{index}" for index in range(min(nodes, 3))) + (" ..." if nodes > 3 else "")
     return [
         "#!/usr/bin/env bash",
-        f"# {launch.model} with {name} on {total} x {launch.chip}:",
+        f"# {launch.model} with {name} on {total // launch.ranks} x {launch.chip}:",
         *(f"#   {_many(server)} of {_shape(server)}" for server in servers),
+        *_ranks(launch),
         *(f"# {line}" for line in launch.expected),
         *([f"# MODEL must be {launch.checkpoint}."] if launch.checkpoint else []),
         "#",
@@ -86,7 +87,7 @@ def _header(launch: Launch, servers: Sequence[Server], engine: str, nodes: int) 
         f"MODEL=${{MODEL:-{shlex.quote(launch.model)}}}  # Hugging Face name, or the folder that holds the checkpoint",
         'read -ra HOSTS <<< "${HOSTS:-localhost}"',
         "NODE=${NODE:-0}",
-        f"CHIPS={launch.chips_per_node}  # accelerators of a node",
+        f"CHIPS={launch.chips_per_node}  # {'accelerators' if launch.ranks == 1 else 'devices'} of a node",
         "",
         f"if ((${{#HOSTS[@]}} < {nodes})); then",
         f'  echo "HOSTS names ${{#HOSTS[@]}} of {_count(nodes, "node")}" >&2',
@@ -94,6 +95,13 @@ def _header(launch: Launch, servers: Sequence[Server], engine: str, nodes: int) 
         "fi",
         "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT",
     ]
+
+
+def _ranks(launch: Launch) -> list[str]:
+    if launch.ranks == 1:
+        return []
+    each = f"{launch.chip} is {launch.ranks} devices with memories of their own"
+    return [f'# Each {each}: "chip" below means one of them.']
 
 
 def _many(server: Server) -> str:
@@ -142,7 +150,7 @@ def _local(launch: Launch, server: Server, engine: str, first: int, name: str) -
         "  ((at / CHIPS == NODE)) || continue",
         "  chip=$((at % CHIPS))",
     ]
-    return [*lines, *(f"  {line}" for line in _command(server, engine, name, [])), "done"]
+    return [*lines, *(f"  {line}" for line in _command(launch, server, engine, name, [])), "done"]
 
 
 def _spread(launch: Launch, server: Server, engine: str, first: int, name: str) -> list[str]:
@@ -174,14 +182,14 @@ def _spread(launch: Launch, server: Server, engine: str, first: int, name: str) 
         tail = ["headless=()", "((rank == 0)) || headless=(--headless)"]
     extra += ['"${headless[@]}"'] if tail else []
     lines += [f"  {line}" for line in tail]
-    return [*lines, *(f"  {line}" for line in _command(server, engine, name, extra)), "done"]
+    return [*lines, *(f"  {line}" for line in _command(launch, server, engine, name, extra)), "done"]
 
 
-def _command(server: Server, engine: str, name: str, extra: Sequence[str]) -> list[str]:
+def _command(launch: Launch, server: Server, engine: str, name: str, extra: Sequence[str]) -> list[str]:
     """The command of one server, in the background; `chip` is its first chip on the node."""
     settings = []
     if not extra:
-        settings.append(f'CUDA_VISIBLE_DEVICES=$(seq -s, "$chip" "$((chip + {server.chips - 1}))")')
+        settings.append(f'{launch.visible}=$(seq -s, "$chip" "$((chip + {server.chips - 1}))")')
     if engine == "vllm":
         call = ['vllm serve "$MODEL"']
         if server.role:

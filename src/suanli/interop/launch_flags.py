@@ -60,8 +60,8 @@ class Launch:
     Attributes:
         model: Hugging Face name or folder of the checkpoint.
         chip: catalogue id.
-        chips_per_node: accelerators of one host [1].
-        memory_bytes: memory of a chip [byte].
+        chips_per_node: devices of one host: accelerators, or their ranks where dies are devices of their own [1].
+        memory_bytes: memory of a device [byte].
         experts: routed experts of a layer, 0 for a dense model [1].
         weights: weight format to quantise to when loading; "" for the checkpoint as it is.
         checkpoint: what the checkpoint must be where MODEL's own is not meant; "" for its own.
@@ -70,6 +70,8 @@ class Launch:
         prefix_share: share of a prompt expected in the prefix cache [1].
         expected: lines that say what this deployment should reach.
         servers: servers by role.
+        ranks: devices that software sees in an accelerator [1].
+        visible: variable that says which devices of a host a server may use.
     """
 
     model: str
@@ -84,6 +86,8 @@ class Launch:
     prefix_share: float
     expected: tuple[str, ...]
     servers: tuple[Server, ...]
+    ranks: int = 1
+    visible: str = "CUDA_VISIBLE_DEVICES"
 
 
 def _memory_reason(server: Server, gigabyte: float = 1e9) -> str:

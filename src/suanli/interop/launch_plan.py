@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from suanli.errors import InputError
 from suanli.interop.launch_flags import Launch, Server
 from suanli.serving.engine import Engine
 from suanli.study.recommend.layouts import HOST_CHIPS
@@ -16,6 +17,14 @@ from suanli.units import digits
 # Compute trays of these rack-scale systems hold four accelerators (NVIDIA GB200 NVL72: 18 trays of 4).
 _TRAYS = ("nvidia-gb200", "nvidia-gb300")
 _TRAY_CHIPS = 4
+# Hosts of these hold four packages (HPE Cray EX235a of Frontier and LUMI).
+_HALF_HOSTS = ("amd-mi250",)
+# How a process is told its devices, by the start of the catalogue id (CUDA, ROCm and CANN runtimes).
+_VISIBLE = {
+    "nvidia-": "CUDA_VISIBLE_DEVICES",
+    "amd-mi": "HIP_VISIBLE_DEVICES",
+    "huawei-ascend-": "ASCEND_RT_VISIBLE_DEVICES",
+}
 # Tokens of a prefill step, as the estimate of a prefill pool takes them.
 _PREFILL_TOKENS = 16384
 _QUANTISED_AT_LOAD = ("fp8",)
@@ -28,8 +37,17 @@ def launch_plan(searched: Search, row: Row, config: Mapping[str, Any]) -> Launch
         searched: the search that found it.
         row: the deployment.
         config: the model's config, with its names.
+
+    Raises:
+        InputError: a chip that neither engine is known to run on.
     """
     question = searched.question
+    visible = next((name for start, name in _VISIBLE.items() if row.chip.startswith(start)), None)
+    if visible is None:
+        raise InputError(
+            f"--export: how an engine is started on {row.chip} is not known, only on NVIDIA, AMD Instinct and "
+            "Ascend; leave out --export and write the front instead: -o front.csv"
+        )
     evaluator = next(f.evaluator for f in searched.fields if f.evaluator.point.chip.id == row.chip)
     ready = evaluator.single
     asked = evaluator.point.weights_dtype
@@ -38,7 +56,7 @@ def launch_plan(searched: Search, row: Row, config: Mapping[str, Any]) -> Launch
     return Launch(
         model=model_name(question.model, config),
         chip=row.chip,
-        chips_per_node=_TRAY_CHIPS if row.chip.startswith(_TRAYS) else HOST_CHIPS,
+        chips_per_node=_host_chips(row.chip) * evaluator.whole.ranks,
         memory_bytes=evaluator.point.chip.memory_bytes,
         experts=evaluator.point.model.experts_per_layer,
         weights=asked if at_load else "",
@@ -51,7 +69,13 @@ def launch_plan(searched: Search, row: Row, config: Mapping[str, Any]) -> Launch
             _server(evaluator.memory(p.placement, p.role, p.requests), ready, p, question.isl)
             for p in row.pools
         ),
+        ranks=evaluator.whole.ranks,
+        visible=visible,
     )
+
+
+def _host_chips(chip: str) -> int:
+    return _TRAY_CHIPS if chip.startswith((*_TRAYS, *_HALF_HOSTS)) else HOST_CHIPS
 
 
 def model_name(asked: str, config: Mapping[str, Any]) -> str:
@@ -95,4 +119,14 @@ def _expected(searched: Search, row: Row) -> tuple[str, ...]:
         f"  {', '.join(goals)}, {digits(row.output_tokens_per_s)} output tokens/s.",
         f"  Basis: {row.basis or 'not answered'}; calibrate with measurements of your own before you rely on it.",
     ]
+    if row.chip.startswith("huawei-ascend-"):
+        lines.append(
+            "  Flags are those of the CUDA builds: vllm-ascend and SGLang for Ascend name KV and expert"
+        )
+        lines.append("  exchange of their own, and quantised checkpoints are made with their tools.")
+    drafts = question.options.get("mtp_draft", 0.0)
+    if drafts:
+        lines.append(
+            f"  Drafts: {drafts:g} a step are expected; switch speculative decoding on with your engine's flags."
+        )
     return tuple(lines)

@@ -6,12 +6,14 @@ import csv
 import io
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from suanli.errors import InputError, close_matches
+from suanli.llm.dtypes import stated
 from suanli.study.deployment.request import PHASES, QUANTITIES, Answer, Request
 
 COLUMNS = (
@@ -40,6 +42,24 @@ ANSWER_COLUMNS = (
 )
 # Rows asked at once: enough to share work, few enough for a progress line that moves.
 CHUNK = 500
+# Other words for the phases.
+_PHASES = {
+    "prefill": ("prompt", "context", "ctx", "prefill only", "prefill-only"),
+    "decode": ("generation", "gen", "decoding", "token", "decode only", "decode-only"),
+    "mixed": (
+        "both",
+        "e2e",
+        "end-to-end",
+        "serving",
+        "online",
+        "aggregated",
+        "agg",
+        "full",
+        "prefill+decode",
+    ),
+}
+_PHASE_OF = {word: phase for phase, words in _PHASES.items() for word in words}
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
 _WHOLE = ("n_chips", "tp", "pp", "dp", "ep")
 _LENGTHS = ("isl", "osl", "concurrency")
 
@@ -133,6 +153,9 @@ def _row(fields: Sequence[str], header: Sequence[str], line: int, name: str) -> 
 def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
     """Read the fields of one point. Returns the question, or None and every problem with it.
 
+    A format that a table leaves open ("auto", "native", "not stated") is the one that the model's name states, else the
+    checkpoint's own.
+
     Args:
         fields: {column: text}; columns that are absent count as empty.
     """
@@ -147,6 +170,7 @@ def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
             else:
                 numbers[column] = value
     phase = texts["phase"].lower() or "mixed"
+    phase = _PHASE_OF.get(phase, phase)
     if phase not in PHASES:
         problems.append(f'phase "{texts["phase"]}" is none of {", ".join(PHASES)}')
     if problems:
@@ -156,8 +180,8 @@ def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
         chip=texts["chip"],
         **{column: int(numbers[column]) for column in _WHOLE if column in numbers},  # type: ignore[arg-type]
         **{column: numbers[column] for column in _LENGTHS if column in numbers},  # type: ignore[arg-type]
-        weights_dtype=texts["weights_dtype"] or None,
-        kv_dtype=texts["kv_dtype"] or None,
+        weights_dtype=texts["weights_dtype"] if stated(texts["weights_dtype"]) else None,
+        kv_dtype=texts["kv_dtype"] if stated(texts["kv_dtype"]) else None,
         framework=texts["framework"] or "*",
         phase=phase,
     ), []
@@ -165,7 +189,7 @@ def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
 
 def _number(column: str, text: str) -> tuple[float, str]:
     try:
-        value = float(text)
+        value = float(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
     except ValueError:
         return 0.0, f'{column} "{text}" is not a number'
     if not math.isfinite(value):

@@ -61,6 +61,7 @@ def catalogue_problems(data: Mapping[str, Any], catalog: Catalog) -> list[Proble
     look(("llm", "id"), catalog.model)
     look(("power", "chain"), _chain)
     look(("cooling", "system"), _cooling)
+    look(("serving", "framework"), _framework)
     return found + _redundancy(data) + _figures(data)
 
 
@@ -75,6 +76,12 @@ def _chain(name: str) -> object:
     from suanli.power import find_chain
 
     return find_chain(name)
+
+
+def _framework(name: str) -> object:
+    from suanli.serving.engine_names import framework_named
+
+    return framework_named(name)
 
 
 def _cooling(name: str) -> object:

@@ -14,7 +14,8 @@ from suanli.hardware.coefficients import OperatorChip
 # PCIe Gen4 x16, one direction: the link between chips that have no scale-up network.
 HOST_LINK_BYTES_PER_S = 32e9
 HOST_LINK_GEN5_BYTES_PER_S = 64e9
-_GEN5 = ("nvidia-rtx-pro-6000", "nvidia-rtx-5090", "nvidia-rtx-6000d", "nvidia-h100-pcie")
+_GEFORCE_50 = ("nvidia-rtx-506", "nvidia-rtx-507", "nvidia-rtx-508", "nvidia-rtx-509")
+_GEN5 = ("nvidia-rtx-pro-6000", "nvidia-rtx-6000d", "nvidia-h100-pcie", *_GEFORCE_50)
 # Chips whose scale-up network is a ring or torus without switches: collectives go round it, hop by hop.
 _RINGS = ("aws-inferentia", "aws-trainium1", "aws-trainium2", "google-tpu")
 # 400 Gbit/s a chip: the usual scale-out port of an accelerator whose network is not on record.
@@ -24,7 +25,9 @@ NETWORK_BYTES_PER_S = 50e9
 _BINARY_GB = 2.0**30 / 1e9
 _DECIMAL_GB = ("nvidia-b300", "nvidia-gb300")
 # Chips whose two dies have a memory and a rank each (Huawei CloudMatrix384, arXiv 2506.12708; AMD CDNA 2 white paper).
-_TWO_RANKS = ("huawei-ascend-910c", "amd-mi250x")
+_TWO_RANKS = ("huawei-ascend-910c", "huawei-atlas-300i-duo", "amd-mi250", "amd-mi250x")
+# Machines that hold a model in on-chip memory and pass tokens through it: no step that reads weights from memory.
+_DATAFLOW = ("cerebras", "groq", "tesla-d1")
 _PEAKS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp6", "fp4", "int8", "int4")
 # Architecture families with measured kernels, by the start of the catalogue id; the longest match wins.
 _FAMILIES = {
@@ -37,7 +40,7 @@ _FAMILIES = {
     "nvidia-gb": "blackwell",
     "nvidia-gb10": "",
     "nvidia-rtx-pro-6000": "blackwell",
-    "nvidia-rtx-5090": "blackwell",
+    **dict.fromkeys(_GEFORCE_50, "blackwell"),
     "nvidia-rtx-6000d": "blackwell",
     # Boards with graphics memory run the kernels that were measured on the L40S.
     "nvidia-l": "ada",
@@ -102,8 +105,13 @@ def accelerator(chip: str, facts: Mapping[str, float], family: str | None = None
         The accelerator; without a scale-up network its chips talk over PCIe, without a known port over 400 Gbit/s.
 
     Raises:
-        NoDataError: no peak of 16 bits or more, no memory or no bandwidth.
+        NoDataError: no peak of 16 bits or more, no memory or no bandwidth, or a machine of another kind.
     """
+    if chip.startswith(_DATAFLOW):
+        raise NoDataError(
+            f"{chip} passes tokens through weights in on-chip memory; the operator laws here are of chips that read "
+            "weights from memory at every step, so there is no estimate for it"
+        )
     peaks = {name: facts[f"peak_{name}"] for name in _PEAKS if f"peak_{name}" in facts}
     missing = [name for name in ("memory_capacity", "memory_bandwidth") if name not in facts]
     if not {"bf16", "fp16", "fp32"} & set(peaks):

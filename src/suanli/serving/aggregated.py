@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.errors import InfeasibleError
-from suanli.serving.bands import step_band, ttft_band
+from suanli.serving.bands import LARGE, rate_band, step_band, ttft_band, widened
 from suanli.serving.closed_loop import Latency, Load, closed_loop, open_loop
 from suanli.serving.deployment import MemoryParts
 from suanli.serving.engine import MTP_ACCEPTANCE, Engine, memory_problem, tokens_per_step
-from suanli.serving.point import Estimate, Point, Utilisation, banded
+from suanli.serving.point import Band, Estimate, Point, Utilisation, banded
 from suanli.serving.stepoperators import WIDE_RANKS
 from suanli.serving.work_shares import bottleneck, decode_parts, shares
 
@@ -142,7 +142,13 @@ def assembled(
     parts = decode_parts(ready, found.batch, load, found.decode_step_s)
     used = shares(ready, load, found)
     factor = step_band(serving.values.tpot_band, ready.table.basis, serving.framework != "*")
-    calm = ttft_band(serving.values.ttft_band, factor, 0.0, 0.0)
+    large = widened(serving.values.tpot_band, serving.values.tpot_band_large)
+    large = step_band(large, ready.table.basis, serving.framework != "*")
+    full = np.broadcast_to(found.batch, (len(points),)) >= LARGE * ready.placement.dp
+    widths = [(large if one else factor, serving.values.ttft_band, factor) for one in full]
+    if serving.refinement is not None:
+        printed = (factor, serving.values.ttft_band)
+        widths = serving.refinement.widths(printed, serving.values, load, found, parts["host"])
     limit = serving.values.max_sequences * ready.placement.dp
     columns = {
         name: np.broadcast_to(np.asarray(getattr(found, name), dtype=float), (len(points),)).tolist()
@@ -156,14 +162,16 @@ def assembled(
     for i, point in enumerate(points):
         row = {name: column[i] for name, column in columns.items()}
         largest = min(memory[i].sequences * ready.placement.dp, limit)
-        wide = ttft_band(
-            serving.values.ttft_band, factor, row["prefill_share"], clients[i] / max(largest, 1e-9)
-        )
+        factor, base, firsts = widths[i]
+        wide = ttft_band(base, firsts, row["prefill_share"], clients[i] / max(largest, 1e-9))
+        calm = ttft_band(base, firsts, 0.0, 0.0)
         requests = row["requests_per_s"] * replicas
         # Fewer requests than replicas, or than one client sends, leave time idle.
         asked = point.options.get("arrival_rate_per_s", requests * point.concurrency / replicas)
         active = min(asked / requests, 1.0)
         requests *= active
+        steps = min(outputs[i] * row["tpot_s"] * row["requests_per_s"] / max(row["batch"], 1e-9), 1.0)
+        ends = rate_band(requests, steps, factor, wide, row["waiting"] > 0.5)
         own = {name: float(column[i]) for name, column in parts.items()}
         answers.append(
             Estimate(
@@ -171,8 +179,8 @@ def assembled(
                 ttft_s=banded(row["ttft_s"], wide),
                 tpot_s=banded(row["tpot_s"], factor),
                 itl_s=banded(row["itl_s"] / emitted, factor),
-                output_tokens_per_s=banded(requests * outputs[i], factor),
-                input_tokens_per_s=banded(requests * prompts[i], factor),
+                output_tokens_per_s=Band(requests * outputs[i], *(end * outputs[i] for end in ends)),
+                input_tokens_per_s=Band(requests * prompts[i], *(end * prompts[i] for end in ends)),
                 unloaded_ttft_s=banded(row["unloaded_ttft_s"], calm),
                 basis=ready.table.basis,
                 placement=ready.placement,

@@ -104,10 +104,11 @@ def decode_step_s(
     batch = np.maximum(np.asarray(sequences, dtype=float), 1e-6)
     # A pipeline works on pp batches at a time; a token passes through all stages of its own.
     each = np.maximum(batch / pp, np.minimum(batch, 1.0))
-    kernels = table.decode_step_s(each, context, load.query_tokens)
     if load.overlap:
-        halves = 2.0 * table.overlapped_decode_s(0.5 * each, context, load.query_tokens)
+        kernels, halves = table.halved_decode_s(each, context, load.query_tokens)
         kernels = kernels + load.overlap * OVERLAP_GAIN * (np.minimum(halves, kernels) - kernels)
+    else:
+        kernels = table.decode_step_s(each, context, load.query_tokens)
     if load.drafts:
         kernels = kernels + load.drafts * table.draft_s(each, context)
     kernels = serving.kernel_factor * kernels + table.hops_s(each * load.query_tokens)
@@ -126,6 +127,31 @@ def beside_host(kernels_s: ArrayLike, host_s: float) -> Array:
         host_s: h, time to launch them; 0 with graphs [s].
     """
     return p_norm(np.asarray(kernels_s, dtype=float), host_s, _HOST_EXPONENT)
+
+
+def spread_over_groups(prompts: ArrayLike, groups: int) -> Array:
+    """How evenly the prompts of a step spread over attention groups: 0 where one has all, 1 where all have as many.
+
+    The fullest of g groups has about m = sqrt((1 - e^-p)^2 + (p/g)^2) of p prompts that are dealt out evenly, and a
+    prompt costs m/p of what it costs its group.
+
+    Args:
+        prompts: p, mean number of prompts that start in a step [1].
+        groups: g, attention groups, at least 2 [1].
+    """
+    count = np.maximum(np.asarray(prompts, dtype=float), 1e-6)
+    most = np.hypot(-np.expm1(-count), count / groups)
+    return np.asarray(np.clip((1.0 - most / count) / (1.0 - 1.0 / groups), 0.0, 1.0))
+
+
+def delivery_steps(serving: Serving) -> float:
+    """Decode steps that a first token waits beside computing: s + (R - 1)/2 + h (S - 1).
+
+    Args:
+        serving: s `ttft_steps`, R `recv_interval`, h `held_share`, S `stream_interval`.
+    """
+    polls = 0.5 * (serving.recv_interval - 1.0)
+    return serving.ttft_steps + polls + serving.held_share * (serving.stream_interval - 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +198,14 @@ def prompt_cost(
     room = np.maximum(chunk - beside, 0.25 * chunk)
     steps = np.ceil(new / room)
     size = new / steps
-    base = np.where(beside > 0.0, table.rest_s(beside), 0.0)
+    base = table.rest_s(beside)
     # Chunks attend to what came before: one in the middle stands for the mean.
     before = cached + 0.5 * (steps - 1.0) * size
-    core = table.prefill_attention_s(1.0, size, before)
     # A prompt is the work of one attention group; the others wait for it where they share experts.
-    groups = float(table.placement.dp)
-    single = core if groups == 1.0 else table.prefill_attention_s(groups, size, before)
+    groups = np.array([1.0, table.placement.dp]).reshape(2, *(1,) * size.ndim)
+    core, single = table.prefill_attention_s(groups, size, before)
     head = table.logits_s(beside + 1.0) - np.where(beside > 0.0, table.logits_s(beside), 0.0)
-    alone = steps * (np.maximum(table.rest_s(beside + size) - base, 0.0) + single) + head
+    alone = steps * (np.maximum(table.prompt_rest_s(beside, size), 0.0) + single) + head
     full = np.maximum(table.rest_s(beside + room) - base, 0.0) * new / room + steps * core
     factor, stages = serving.prefill_factor, table.placement.pp
     return Prompt(
@@ -200,6 +225,9 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
         u = (N - 1) P/C      W = min(P/2 u/(1 - u), (N - 1) P/2)
         apart = d/2 + n d + P + W      together = g P + d      burst = P (N + g)/2
         TTFT = (burst + (m - 1) steady)/m + base,  steady between `apart` and `together`
+
+    A scheduler that looks for new requests every R steps lets them wait R/2 steps and then computes those that have
+    come since together; a stream that sends every S tokens delays the share h of first tokens whose text it holds.
 
     Requests of one length that start together end together: prompts then keep meeting in groups of g, and where
     prefill steps stand alone all N of them meet again and again, half of whose prefill nobody sees in TPOT. Lengths
@@ -224,6 +252,7 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     context = prompt + 0.5 * output
     emitted = np.maximum(output / load.tokens_per_step, 1.0)
     mixed = serving.mixed
+    groups = table.placement.dp
     # The step is nearly linear in the batch, so its ends are timed once and the passes below interpolate.
     half, whole = decode_step_s(table, serving, np.stack([0.5 * running, running]), context, load)
     besides = np.stack([running * mixed, np.zeros_like(running)])
@@ -233,6 +262,8 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
         step = whole + (whole - half) * 2.0 * (np.maximum(batch / running, 0.25) - 1.0)
         met = others * cost.alone_s / (emitted * step + others * cost.alone_s + cost.alone_s)
         # The busier prefill is, the more prompts share a step.
+        if groups > 1:
+            met = spread_over_groups(others * serving.recv_interval / emitted, groups)
         added = cost.alone_s + (cost.packed_s - cost.alone_s) * met
         group = np.minimum(np.where(mixed > 0.5, cost.group, running), running)
         spread = load.length_spread * emitted * step
@@ -242,16 +273,7 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
         seen = tied * (1.0 - 0.5 * (1.0 - mixed)) + (1.0 - tied) * share
         per_step = step + others * added / emitted * seen
         cycle = emitted * per_step + waited + step
-        busy = np.minimum(others * added / cycle, 0.999)
-        wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * others * added)
-        # Requests of one length come back one by one, as regularly as they were served: nothing queues.
-        apart = step * (0.5 + serving.ttft_steps + mixed * cost.steps) + added + wait * (1.0 - alike)
-        burst = 0.5 * cost.packed_s * (running + np.minimum(cost.group, running))
-        burst = burst + step * (mixed + serving.ttft_steps)
-        together = np.where(
-            mixed > 0.5, group * cost.packed_s + step * (cost.steps + serving.ttft_steps), burst
-        )
-        waited = apart + tied * (np.maximum(together, apart) - apart)
+        wait, waited, burst = _first_tokens(serving, cost, running, step, added, cycle, alike)
         batch = np.maximum(running * emitted * per_step / (emitted * per_step + waited), 1e-6)
     queued = np.maximum(clients - capacity, 0.0)
     cycle = emitted * per_step + waited
@@ -272,8 +294,26 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
         prefill_share=np.minimum(running * added / cycle, 1.0),
         requests_per_s=np.asarray(running / (cycle + host * running / clients)),
         waiting=queued,
-        wait_s=np.asarray(wait * (1.0 - alike)),
+        wait_s=wait,
     )
+
+
+def _first_tokens(
+    serving: Serving, cost: Prompt, running: Array, step: Array, added: Array, cycle: Array, alike: Array
+) -> tuple[Array, Array, Array]:
+    """Wait of a prompt for those before it, time to its first token in the steady state, and in the burst [s]."""
+    others, mixed, late = np.maximum(running - 1.0, 0.0), serving.mixed, delivery_steps(serving)
+    busy = np.minimum(others * added / cycle, 0.999)
+    wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * others * added)
+    # Requests of one length come back one by one, as regularly as they were served: nothing queues.
+    wait = wait * (1.0 - alike)
+    # Those that came since the scheduler last looked are computed together.
+    come = np.minimum(others * (serving.recv_interval - 1.0) * step / cycle, others)
+    apart = step * (0.5 + late + mixed * cost.steps) + added + np.maximum(wait, come * cost.packed_s)
+    burst = 0.5 * cost.packed_s * (running + np.minimum(cost.group, running)) + step * (mixed + late)
+    group = np.minimum(cost.group, running)
+    together = np.where(mixed > 0.5, group * cost.packed_s + step * (cost.steps + late), burst)
+    return wait, apart + alike * serving.lockstep * (np.maximum(together, apart) - apart), burst
 
 
 def open_loop(

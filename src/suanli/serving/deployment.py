@@ -59,12 +59,15 @@ def stage_weight_bytes(model: Model, dtypes: WeightDtypes, placement: Placement,
         Bytes [byte]; of the largest stage.
     """
     held = weight_bytes(model, dtypes, mtp=mtp)
-    stages = placement.pp
-    deepest = -(-model.layer_count // stages) / model.layer_count
-    layers = held.attention + held.ffn + held.other + held.mtp
-    # First and last stage hold embedding or head; with one stage both.
-    ends = held.embedding if stages == 1 else 0.5 * held.embedding
-    return (layers * deepest + ends) / placement.tp + held.experts * deepest / (placement.tp * placement.dp)
+    stages, count = placement.pp, model.layer_count
+    layers = (held.attention + held.ffn + held.other + held.mtp) / placement.tp
+    layers += held.experts / (placement.tp * placement.dp)
+    # First and last stage hold embedding or head; with one stage both. Layers left over go to stages between them.
+    ends = (held.embedding if stages == 1 else 0.5 * held.embedding) / placement.tp
+    deepest, shallow = -(-count // stages), count // stages
+    if deepest > shallow and count % stages <= stages - 2:
+        return max(layers * deepest / count, layers * shallow / count + ends)
+    return layers * deepest / count + ends
 
 
 def sequence_bytes(model: Model, placement: Placement, kv: str, tokens: ArrayLike) -> Array:

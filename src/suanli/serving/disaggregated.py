@@ -171,10 +171,12 @@ def transfer_s(ready: Engine, point: Point, prompt_s: float, bandwidth_bytes_per
 
 
 def _factor(one: Engine, two: Engine) -> float:
-    return max(
-        step_band(ready.serving.values.tpot_band, ready.table.basis, ready.serving.framework != "*")
-        for ready in (one, two)
-    )
+    factors = []
+    for ready, prefill in ((one, True), (two, False)):
+        printed = step_band(ready.serving.values.tpot_band, ready.table.basis, ready.serving.framework != "*")
+        own = ready.serving.refinement
+        factors.append(printed if own is None else own.pool_width(printed, prefill=prefill))
+    return max(factors)
 
 
 def _value(band: Band | None) -> float:

@@ -12,12 +12,15 @@ import numpy as np
 from suanli.errors import InputError, UnknownIdError
 from suanli.llm import LayerGroup, Model
 from suanli.serving.accelerator import Accelerator, rank_of
+from suanli.serving.bands import of_deployment
 from suanli.serving.deployment import MemoryParts, memory_parts, stage_weight_bytes
-from suanli.serving.framework import ServingSet, model_kind, split_framework
+from suanli.serving.framework import Serving, ServingSet, model_kind, split_framework
 from suanli.serving.kernels import Coefficients
 from suanli.serving.layout import Placement, default_placement, place
+from suanli.serving.padding import padded
 from suanli.serving.point import OPTIONS, PHASES, Point
 from suanli.serving.precision import Precision, choose_precision
+from suanli.serving.refinement import deployment_label
 from suanli.serving.stepoperators import EXPERT_SIGMA, Routing
 from suanli.serving.steptime import StepTable, step_table
 
@@ -131,13 +134,17 @@ def engine(point: Point, tables: Coefficients) -> Engine:
     key: tuple[object, ...] = (
         *(id(point.model), id(point.chip), point.n_chips, asked),
         *(point.weights_dtype, point.kv_dtype, point.framework, point.phase == "prefill"),
-        *(options.get(name) for name in (*_ROUTING, *_OVERRIDES)),
+        *(options.get(name) for name in (*_ROUTING, *_OVERRIDES, "layout_in_ranks")),
     )
     if asked == (None, None, None, None):
         # The layout that is taken depends on the length of requests; their engines share the layout's tables.
         chosen = tables.tables.get((key, point.isl + point.osl))
         if chosen is None:
-            chosen = tables.tables[key, point.isl + point.osl] = (point, _parts(point, tables).placement)
+            parts = tables.tables.get((key, "parts"))
+            if parts is None:
+                parts = tables.tables[key, "parts"] = (point, _parts(point, tables))
+            layout = parts[1].placement(point.isl + point.osl)
+            chosen = tables.tables[key, point.isl + point.osl] = (point, layout)
         key = (key, chosen[1])
     kept = tables.tables.get(key)
     if kept is None:
@@ -152,36 +159,78 @@ _OVERRIDES = {
     "max_sequences": "max_sequences",
     "memory_share": "memory_share",
     "mtp_draft": "draft_tokens",
+    "stream_interval": "stream_interval",
+    "recv_interval": "recv_interval",
 }
 
 
 class _Parts(NamedTuple):
-    """What an engine is built from, before its tables."""
+    """What an engine is built from, before its layout and tables; keeps the weights of layouts that were tried."""
 
     point: Point
     framework: str
     serving: ServingSet
+    unknown: str
     model: Model
     precision: Precision
-    placement: Placement
+    weights_bytes: dict[Placement, float]
+
+    def placement(self, tokens: float) -> Placement:
+        """The layout asked for, or the one that is taken for requests of so many tokens."""
+        point, values = self.point, self.serving.values
+        if (point.tp, point.pp, point.dp, point.ep) != (None, None, None, None):
+            return place(self.model, point.n_chips, point.tp, point.pp, point.dp, point.ep)
+        if point.n_chips != int(point.n_chips) or point.n_chips < 1:
+            raise InputError(f"n_chips must be a whole number of at least 1, got {point.n_chips}")
+
+        def fits(layout: Placement) -> bool:
+            if layout not in self.weights_bytes:
+                weights = stage_weight_bytes(self.model, self.precision.weights, layout)
+                self.weights_bytes[layout] = weights
+            found = memory_parts(
+                self.model,
+                point.chip,
+                layout,
+                self.precision.kv,
+                self.weights_bytes[layout],
+                tokens,
+                memory_share=values.memory_share,
+                of_free=values.memory_of_free > 0.5,
+            )
+            return found.sequences >= 1.0
+
+        return default_placement(self.model, point.chip, int(point.n_chips), fits, tokens)
 
 
 def _parts(asked: Point, tables: Coefficients) -> _Parts:
     point = _by_rank(asked)
     name, version = split_framework(point.framework)
-    serving = _serving(point, tables, name, version)
+    serving, unknown = _serving(point, tables, name, version)
     model = with_redundant_experts(point.model, int(point.options.get("redundant_experts", 0.0)))
-    precision = _precision(point, name)
-    return _Parts(point, name, serving, model, precision, _placement(point, model, precision, serving))
+    point, model = padded(point, model)
+    return _Parts(point, name, serving, unknown, model, _precision(point, name), {})
 
 
 def _build(asked: Point, tables: Coefficients) -> Engine:
-    point, name, serving, model, precision, placement = _parts(asked, tables)
+    parts = _parts(asked, tables)
+    point, name, serving, unknown, model, precision, _ = parts
+    placement = parts.placement(asked.isl + asked.osl)
+    serving = tables.refined(serving, point, name, deployment_label(model, precision, placement))
     routing = _routing(point.options, point.model, int(point.options.get("redundant_experts", 0.0)))
     table = step_table(
-        model, placement, point.chip, precision, tables, name, routing, prefill=point.phase == "prefill"
+        model,
+        placement,
+        point.chip,
+        precision,
+        tables,
+        name,
+        routing,
+        prefill=point.phase == "prefill",
+        wire_factor=serving.values.wire_factor,
     )
     notes = precision.changes
+    if unknown and not (serving.refinement and serving.refinement.measured):
+        notes += (unknown,)
     if asked.chip.ranks > 1:
         notes += (f"Each {asked.chip.id} runs as {asked.chip.ranks} ranks; the layout counts ranks.",)
     weights = stage_weight_bytes(model, precision.weights, placement, mtp=serving.values.draft_tokens > 0)
@@ -194,6 +243,8 @@ def _by_rank(point: Point) -> Point:
     if ranks == 1:
         return point
     sizes: dict[str, int | None] = {"n_chips": point.n_chips * ranks}
+    if point.options.get("layout_in_ranks", 0.0) > 0.5:
+        return replace(point, chip=rank_of(point.chip), **sizes)  # type: ignore[arg-type]
     if point.dp is not None and point.dp > 1:
         sizes["dp"] = point.dp * ranks
     elif point.tp is not None and point.tp * (point.pp or 1) * (point.dp or 1) == point.n_chips:
@@ -203,14 +254,23 @@ def _by_rank(point: Point) -> Point:
     return replace(point, chip=rank_of(point.chip), **sizes)  # type: ignore[arg-type]
 
 
-def _serving(point: Point, tables: Coefficients, name: str, version: str) -> ServingSet:
+def _serving(point: Point, tables: Coefficients, name: str, version: str) -> tuple[ServingSet, str]:
     found = tables.frameworks.serving(name, version, model_kind(point.model))
-    changes = {
-        field: point.options[option] for option, field in _OVERRIDES.items() if option in point.options
-    }
+    values = stated(found.values, point.options)
     if point.model.mtp is None and "mtp_draft" not in point.options:
-        changes["draft_tokens"] = 0.0
-    return replace(found, values=replace(found.values, **changes)) if changes else found
+        values = replace(values, draft_tokens=0.0)
+    return of_deployment(replace(found, values=values), name, version, point.model.id)
+
+
+def stated(values: Serving, options: Mapping[str, float]) -> Serving:
+    """Return a framework's constants with those that a question states.
+
+    Args:
+        values: the framework's.
+        options: of the question, see `point.OPTIONS`.
+    """
+    changes = {field: options[option] for option, field in _OVERRIDES.items() if option in options}
+    return replace(values, **changes) if changes else values
 
 
 def _precision(point: Point, framework: str) -> Precision:
@@ -222,27 +282,6 @@ def _precision(point: Point, framework: str) -> Precision:
     if point.kv_dtype is not None or not narrow:
         return wide
     return choose_precision(point.model, point.chip, point.weights_dtype, None, "fp8")
-
-
-def _placement(point: Point, model: Model, precision: Precision, serving: ServingSet) -> Placement:
-    def fits(layout: Placement) -> bool:
-        found = memory_parts(
-            model,
-            point.chip,
-            layout,
-            precision.kv,
-            stage_weight_bytes(model, precision.weights, layout),
-            point.isl + point.osl,
-            memory_share=serving.values.memory_share,
-            of_free=serving.values.memory_of_free > 0.5,
-        )
-        return found.sequences >= 1.0
-
-    if (point.tp, point.pp, point.dp, point.ep) == (None, None, None, None):
-        if point.n_chips != int(point.n_chips) or point.n_chips < 1:
-            raise InputError(f"n_chips must be a whole number of at least 1, got {point.n_chips}")
-        return default_placement(model, point.chip, int(point.n_chips), fits, point.isl + point.osl)
-    return place(model, point.n_chips, point.tp, point.pp, point.dp, point.ep)
 
 
 def memory_problem(memory: MemoryParts, engine: Engine) -> str | None:

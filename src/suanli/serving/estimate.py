@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from suanli.errors import InfeasibleError, InputError, SuanliError
 from suanli.serving.aggregated import answered, answered_at_rate, grouped, load_of
-from suanli.serving.bands import step_band
+from suanli.serving.bands import prompt_band, step_band
 from suanli.serving.deployment import MemoryParts
 from suanli.serving.engine import Engine, check, engine, memory_problem
 from suanli.serving.kernels import Coefficients
@@ -120,7 +120,12 @@ def _pool_answer(
     output_rate: float | None = None,
 ) -> Estimate:
     serving = ready.serving
-    factor = step_band(serving.values.tpot_band, ready.table.basis, serving.framework != "*")
+    known, values = serving.framework != "*", serving.values
+    factor = step_band(values.tpot_band, ready.table.basis, known)
+    if point.phase == "prefill":
+        factor = prompt_band(values.tpot_band if known else values.prompt_band, ready.table.basis)
+    if serving.refinement is not None:
+        factor = serving.refinement.pool_width(factor, prefill=point.phase == "prefill")
 
     def band(value: float | None) -> Band | None:
         return None if value is None else banded(float(value), factor)

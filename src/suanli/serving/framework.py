@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 from suanli.errors import InputError, NoDataError
 from suanli.llm import Model
+
+if TYPE_CHECKING:
+    from suanli.serving.refinement import Refinement
 
 ANY = "*"
 KINDS = ("dense", "moe", "mla")
@@ -52,6 +56,9 @@ class Serving:
         ttft_base_s: request handling before and after the first step (HTTP, tokenise, schedule, detokenise) [s].
         ttft_steps: steps that pass between the first token's step and its delivery (overlapped scheduling, streaming
             at intervals) [1].
+        stream_interval: tokens between two messages of a stream [token].
+        held_share: share of first tokens whose text waits for the next message, because it ends inside a word [1].
+        recv_interval: decode steps between two looks at new requests [1].
         prompt_s: host time per prompt token (tokenise, transfer) [s].
         chunk_tokens: prompt tokens that a step takes beside its decodes; 0: a whole prompt at least [token].
         mixed: 1 where prompt chunks share steps with decodes, 0 where prefill steps stand alone [1].
@@ -61,11 +68,21 @@ class Serving:
         memory_share: share of device memory that the engine may fill [1].
         memory_of_free: 1 where that is a share of what weights leave free, 0 of the whole memory [1].
         host_layer_s: host time per layer without graphs; 0 with graphs [s].
+        wire_factor: bytes over links in collectives over what the measured kernels need; above 1 where the engine's
+            are slower than those [1].
+        ubatch_tokens: prompt tokens that a static engine computes at a time; 0: whole batches [token].
+        widens: 1 where prompts widen quantised weights to 16 bits in memory before the products, once a batch [1].
         draft_tokens: draft tokens a step where the point does not say [token].
         prefill_overlap: share of exchange that hides behind computing in a prefill pool [1].
         decode_overlap: the same in a decode pool [1].
         tpot_band: 90 % band of TPOT as a factor, where the chip's kernels are known [1].
         ttft_band: 90 % band of TTFT as a factor, away from saturation [1].
+        prompt_band: 90 % band of the time of a batch of prompts, where no run of the framework was fitted [1].
+        tpot_band_large: 90 % band of TPOT of batches of `bands.LARGE` sequences and more in an attention group [1].
+        tpot_band_version: 90 % band of TPOT where the framework was fitted in other versions only [1].
+        ttft_band_version: the same of TTFT [1].
+        tpot_band_model: 90 % band of TPOT where the framework was fitted on other models only [1].
+        ttft_band_model: the same of TTFT [1].
     """
 
     kernel_factor: float = 0.9
@@ -75,6 +92,9 @@ class Serving:
     prefill_step_s: float = 3e-3
     ttft_base_s: float = 60e-3
     ttft_steps: float = 1.0
+    stream_interval: float = 1.0
+    held_share: float = 0.0
+    recv_interval: float = 1.0
     prompt_s: float = 0.0
     chunk_tokens: float = 8192.0
     mixed: float = 1.0
@@ -84,11 +104,20 @@ class Serving:
     memory_share: float = 0.9
     memory_of_free: float = 0.0
     host_layer_s: float = 0.0
+    wire_factor: float = 1.0
+    ubatch_tokens: float = 0.0
+    widens: float = 0.0
     draft_tokens: float = 0.0
     prefill_overlap: float = 0.0
     decode_overlap: float = 0.0
     tpot_band: float = 1.35
     ttft_band: float = 2.2
+    prompt_band: float = 1.6
+    tpot_band_large: float = 1.0
+    tpot_band_version: float = 1.0
+    ttft_band_version: float = 1.0
+    tpot_band_model: float = 1.0
+    ttft_band_model: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +127,18 @@ class ServingSet:
     Attributes:
         values: the constants.
         framework: the framework they are for, "*" for any.
-        version: the version that adjusts them, "*" for none.
+        version: the version that was fitted among them, "*" for none.
         errors: {"tpot" or "ttft": (median, 90th percentile)} of judged rows; empty where none were judged.
+        models: catalogue ids of the models that they were fitted on.
+        refinement: the user's own runs that the values were corrected by; None where there are none.
     """
 
     values: Serving
     framework: str
     version: str
     errors: dict[str, tuple[float, float]]
+    models: tuple[str, ...] = ()
+    refinement: Refinement | None = None
 
 
 class FrameworkTable:
@@ -122,7 +155,8 @@ class FrameworkTable:
     def serving(self, framework: str, version: str, kind: str) -> ServingSet:
         """Find the constants: what nothing is known of, overlaid with the framework's, then with the version's.
 
-        A version's row of a factor multiplies, its row of a time replaces. Versions match exactly.
+        A version's row of a factor multiplies, its row of a time replaces. Versions match exactly; rows of "<0.8" hold
+        for all versions below.
 
         Args:
             framework: "vllm", "sglang", "trtllm" or "*".
@@ -143,23 +177,46 @@ class FrameworkTable:
             raise NoDataError("The framework table has no defaults. Write them: suanli calibrate --data DIR")
         values: dict[str, float] = {}
         errors: dict[str, tuple[float, float]] = {}
-        owner, of_version = ANY, ANY
+        owner, of_version, models = ANY, ANY, ""
         for place in dict.fromkeys(places):
             for row in self._rows.get(place, []):
                 values[row.constant] = row.value
-                owner = framework if place[0] != ANY and place[2] == kind else owner
+                if place[0] != ANY and place[2] == kind:
+                    owner, models = framework, row.fitted_on or models
                 if row.median_error is not None and row.p90_error is not None:
                     target = "ttft" if row.constant == "ttft_base_s" else "tpot"
                     errors[target] = (row.median_error, row.p90_error)
+        for row in self._older(framework, version, kind):
+            values[row.constant] = row.value
         if version != ANY:
             for row in self._rows.get((framework, version, kind), []):
-                of_version = version
                 drift = row.constant.endswith("_drift")
+                of_version = version if drift or row.rows_fit else of_version
                 name = row.constant.removesuffix("_drift")
                 values[name] = values.get(name, 1.0) * row.value if drift else row.value
         known = {entry.name for entry in fields(Serving)}
         found = replace(Serving(), **{name: value for name, value in values.items() if name in known})
-        return ServingSet(found, owner, of_version, errors)
+        return ServingSet(found, owner, of_version, errors, tuple(models.split(", ")) if models else ())
+
+    def _older(self, framework: str, version: str, kind: str) -> list[FrameworkRow]:
+        """Rows of versions below some version, "<0.8", that hold for this one; the closest limit last."""
+        number = _number(version)
+        limits = sorted(
+            ((_number(place[1][1:]), place) for place in self._rows if _is_older(place, framework, kind)),
+            key=lambda entry: (entry[0], entry[1][2] == ANY),
+            reverse=True,
+        )
+        return [row for limit, place in limits if number and number < limit for row in self._rows[place]]
+
+
+def _is_older(place: tuple[str, str, str], framework: str, kind: str) -> bool:
+    return place[0] == framework and place[1].startswith("<") and place[2] in (ANY, kind)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """The numbers that a version starts with: (0, 6, 6) of "0.6.6.post1", none of "nightly"."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def split_framework(text: str) -> tuple[str, str]:

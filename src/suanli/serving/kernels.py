@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from suanli.errors import NoDataError
 from suanli.hardware.coefficients import ANY, CoefficientRow, CoefficientSet, CoefficientTable
 from suanli.serving.accelerator import Accelerator
-from suanli.serving.framework import FrameworkRow, FrameworkTable
+from suanli.serving.framework import FrameworkRow, FrameworkTable, ServingSet, model_kind, split_framework
+from suanli.serving.point import Point
+from suanli.serving.refinement import Refinement, RefinementTable
 
 T = TypeVar("T")
 BASES = ("calibrated", "family", "datasheet")
@@ -21,6 +23,7 @@ class Coefficients:
     Attributes:
         operators: calibration rows of operators.
         frameworks: serving constants per framework.
+        refinements: what a user's own runs say of those constants on his chips.
         tables: step tables by what they depend on.
     """
 
@@ -28,11 +31,19 @@ class Coefficients:
         self,
         operators: CoefficientTable | Iterable[CoefficientRow | Sequence[str]],
         frameworks: FrameworkTable | Iterable[FrameworkRow | Sequence[str]],
+        refinements: Iterable[Refinement | Sequence[str]] = (),
+        scaled: Iterable[Sequence[str]] = (),
     ) -> None:
-        """Index the rows; both may be given as texts in the order of the files' columns."""
+        """Index the rows; all may be given as texts in the order of the files' columns.
+
+        `scaled` names the sets among the operators' that a user's few kernels scaled: (operator, chip, family, dtype,
+        framework, kernel) each.
+        """
         self.operators = operators if isinstance(operators, CoefficientTable) else CoefficientTable(operators)
         self.frameworks = frameworks if isinstance(frameworks, FrameworkTable) else FrameworkTable(frameworks)
+        self.refinements = RefinementTable(refinements)
         self.tables: dict[Any, Any] = {}
+        self._scaled = {tuple(key) for key in scaled}
         self._kernels: dict[tuple[str, str, str, str, str], list[str]] = {}
         for operator in self.operators.operators():
             for chip, family, form, framework, kernel in self.operators.keys(operator):
@@ -45,6 +56,30 @@ class Coefficients:
             if found:
                 return found
         return []
+
+    def refined(self, found: ServingSet, point: Point, framework: str, deployment: str) -> ServingSet:
+        """Return serving constants as a user's own runs correct them; unchanged where there are none for the chip.
+
+        Args:
+            found: the constants.
+            point: the question.
+            framework: its framework.
+            deployment: see `refinement.deployment_label`.
+        """
+        version = split_framework(point.framework)[1]
+        kind = model_kind(point.model)
+        one = self.refinements.find(point.chip.id, framework, kind, version, deployment)
+        return found if one is None else replace(found, values=one.applied(found.values), refinement=one)
+
+    def unrefined(self) -> Coefficients:
+        """The same rows without refinements, and with no engine built yet."""
+        return Coefficients(self.operators, self.frameworks, scaled=self._scaled)
+
+    def basis(self, operator: str, chip: Accelerator, found: CoefficientSet) -> str:
+        """Return the basis of a set; one that was scaled to a user's few kernels counts as its family's."""
+        key = (operator, chip.id, chip.family, found.dtype, found.framework, found.kernel)
+        scaled = found.basis == "calibrated" and key in self._scaled
+        return "family" if scaled else found.basis
 
 
 @dataclass(slots=True)
@@ -120,7 +155,7 @@ class Kernels:
     def basis(self) -> str:
         """The weakest basis among the operators that decide a step."""
         ranks = [
-            min(BASES.index(found.basis) for found in sets)
+            min(BASES.index(self.coefficients.basis(operator, self.chip, found)) for found in sets)
             for operator, sets in self.used.items()
             if operator in ("gemm", "attention_decode", "mla_decode", "moe")
         ]

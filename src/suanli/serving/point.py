@@ -68,7 +68,10 @@ OPTIONS: dict[str, str] = {
     "arrival_rate_per_s": "open arrivals at the whole deployment instead of `concurrency` clients [1/s]",
     "chunk_tokens": "prompt tokens of a step [token]; the framework's",
     "max_sequences": "sequences that a replica runs at most [1]; the framework's",
+    "stream_interval": "tokens between two messages of a stream (SGLang holds the first back) [token]; 1",
+    "recv_interval": "decode steps between two looks at new requests (SGLang) [1]; 1",
     "memory_share": "share of device memory that the framework uses [1]; the framework's",
+    "layout_in_ranks": "1 where tp, pp, dp and ep count ranks (dies) of chips that have several, else chips [1]; 0",
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,8 +75,7 @@ class LatentLayers:
         heads: query heads [1].
         shape: dimensions of the latent attention.
         spans: what a token attends to.
-        indexers: how many of them score positions themselves [1].
-        index_heads: heads of the indexer [1].
+        index_heads: heads of the indexer that each scores positions with; 0 for none [1].
         index_dim: width of an index key [1].
         sparse: whether attention reads a selection.
     """
@@ -84,7 +84,6 @@ class LatentLayers:
     heads: int
     shape: LatentShape
     spans: tuple[Span, ...]
-    indexers: int = 0
     index_heads: int = 0
     index_dim: int = 0
     sparse: bool = False
@@ -103,6 +102,9 @@ class States:
     count: int
     state_bytes: float
     token_flops: float
+
+
+Layers = TypeVar("Layers", Grouped, LatentLayers, States)
 
 
 class AttentionTime:
@@ -124,7 +126,7 @@ class AttentionTime:
             elif isinstance(group.mixer, StateMixer):
                 mixer = group.mixer
                 size = (mixer.state_values * 4.0 + mixer.conv_values * 2.0) / sharding.tp
-                self.states.append(States(group.count, size, mixer.scan_flops / sharding.tp))
+                _collect(self.states, States(group.count, size, mixer.scan_flops / sharding.tp))
         kv = "fp8" if number_format(precision.kv).weight_bytes < 1.5 else "bf16"
         prefill = "fp8" if kv == "fp8" and "fp8" in self.chip.peak_flop_per_s else "bf16"
         self.prefill_form = prefill
@@ -142,21 +144,21 @@ class AttentionTime:
         heads = -(-mixer.heads // tp)
         if mixer.latent is None:
             dim = round((mixer.qk_dim + mixer.v_dim) / 2)
-            self.grouped.append(Grouped(count, heads, -(-mixer.kv_heads // tp), dim, mixer.attends))
+            _collect(self.grouped, Grouped(count, heads, -(-mixer.kv_heads // tp), dim, mixer.attends))
             return
         shape = LatentShape(mixer.latent.rank, mixer.latent.rope_dim, mixer.latent.nope_dim, mixer.v_dim)
         indexer = mixer.indexer
-        self.latent.append(
+        _collect(
+            self.latent,
             LatentLayers(
                 count=count,
                 heads=heads,
                 shape=shape,
                 spans=mixer.attends,
-                indexers=count if indexer else 0,
                 index_heads=indexer.heads if indexer else 0,
                 index_dim=indexer.dim if indexer else 0,
                 sparse=mixer.sparse,
-            )
+            ),
         )
 
     def _fastest_prefill(self, kernels: Kernels, kv: str) -> MlaPrefillCoefficients:
@@ -224,7 +226,7 @@ class AttentionTime:
         )
         rows = batch * query
         time = layer.count * (core + np.interp(rows, ROWS, absorb))
-        return time + layer.indexers * self._index_s(layer, rows, rows * context, batch * context)
+        return time + layer.count * self._index_s(layer, rows, rows * context, batch * context)
 
     def prefill_s(self, sequences: ArrayLike, new: ArrayLike, cached: ArrayLike = 0.0) -> Array:
         """Time of prefill attention of all layers.
@@ -266,7 +268,7 @@ class AttentionTime:
     ) -> Array:
         tokens, shape = batch * new, layer.shape
         pairs = tokens * (cached + 0.5 * (new + 1.0))
-        scores = layer.indexers * self._index_s(layer, tokens, pairs, batch * (new + cached))
+        scores = layer.count * self._index_s(layer, tokens, pairs, batch * (new + cached))
         if layer.sparse:
             # Sparse kernels read latents for every query, as decode does.
             entries = _entries(layer.spans, cached + 0.5 * (new + 1.0))
@@ -284,7 +286,7 @@ class AttentionTime:
 
     def _index_s(self, layer: LatentLayers, rows: Array, pairs: Array, keys: Array) -> Array:
         """Scores of one indexer layer, which every chip computes whole, and the choice of the best."""
-        if not layer.indexers:
+        if not layer.index_heads:
             return np.zeros(())
         flops = 2.0 * layer.index_heads * layer.index_dim * pairs
         peak = self.chip.peak("fp8" if "fp8" in self.chip.peak_flop_per_s else "bf16")
@@ -332,6 +334,15 @@ class AttentionTime:
         for state in self.states:
             total = total + state.count * state.token_flops * batch * new
         return np.asarray(total)
+
+
+def _collect(found: list[Layers], new: Layers) -> None:
+    """Add layers to those of their shape: their time is then computed once for all."""
+    for index, one in enumerate(found):
+        if replace(one, count=new.count) == new:
+            found[index] = replace(one, count=one.count + new.count)
+            return
+    found.append(new)
 
 
 def _entries(spans: Sequence[Span], context: Array) -> Array:

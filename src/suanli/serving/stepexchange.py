@@ -41,10 +41,12 @@ class Links:
     Attributes:
         kernels: coefficients and chip.
         prefill: whether exchanges are those of prefill: large messages, DeepEP's normal kernels.
+        wire_factor: bytes over links in collectives over what the measured kernels need [1].
     """
 
     kernels: Kernels
     prefill: bool = False
+    wire_factor: float = 1.0
 
     @property
     def scale_up(self) -> float:
@@ -89,7 +91,7 @@ class Links:
 
     def _inside(self, operation: Operation, ranks: int, size_bytes: Array) -> Array:
         measured = min((n for n in _MEASURED if n >= ranks), default=_MEASURED[-1])
-        wire = size_bytes * bus_factor(operation, float(ranks))
+        wire = size_bytes * bus_factor(operation, float(ranks)) * self.wire_factor
         times = []
         for framework in ("nccl", self.kernels.framework):
             kernel = f"n{measured}"
@@ -103,7 +105,7 @@ class Links:
     def _across(self, operation: Operation, groups: int, size_bytes: Array) -> Array:
         """Between domains: NCCL's latency, the network's bandwidth."""
         found = self.kernels.get(operation, ExchangeCoefficients, kernel="n8", framework="nccl")
-        wire = size_bytes * bus_factor(operation, float(groups))
+        wire = size_bytes * bus_factor(operation, float(groups)) * self.wire_factor
         return calibrated_s(size_bytes, wire, self.scale_out, found)
 
 

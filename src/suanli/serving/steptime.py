@@ -101,6 +101,27 @@ class StepTable:
             np.interp(np.asarray(tokens, dtype=float), self.grid, self.times_s[self.exchange].sum(axis=0))
         )
 
+    def prompt_rest_s(self, beside: ArrayLike, tokens: ArrayLike) -> Array:
+        """Time that the tokens of one attention group's prompts add to that of a step [s].
+
+        Experts are shared by all groups. Everything else is the work of the group whose prompt it is, and the others
+        wait for it: as long as if each of them had a prompt of that size.
+
+        Args:
+            beside: tokens of the step over all attention groups [token].
+            tokens: tokens of the prompts, all of one group [token].
+        """
+        beside, new = np.asarray(beside, dtype=float), np.asarray(tokens, dtype=float)
+        groups = self.placement.dp
+        if groups == 1:
+            return self.rest_s(beside + new) - self.rest_s(beside)
+        shared = self.times_s[self.names.index("experts")] if "experts" in self.names else 0.0 * self.rest
+        own = self.rest - shared
+        rows = (beside, beside + new, beside + groups * new)
+        base, _, most = (np.interp(one, self.grid, own) for one in rows)
+        before, after, _ = (np.interp(one, self.grid, shared) for one in rows)
+        return np.asarray(most - base + after - before)
+
     def logits_s(self, rows: ArrayLike) -> Array:
         """Time of head and sampling [s].
 
@@ -146,21 +167,25 @@ class StepTable:
         core = self.prefill_attention_s(sequences, new, cached)
         return np.asarray(self.rest_s(tokens) + core + self.logits_s(sequences))
 
-    def overlapped_decode_s(
+    def halved_decode_s(
         self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
-    ) -> Array:
-        """Time of a decode step's half batch while the other half's tokens travel: the longer of the two [s].
+    ) -> tuple[Array, Array]:
+        """Kernel time of a decode step, and of two half batches in turn [s].
+
+        Each half computes while the other half's tokens travel: the longer of the two decides.
 
         Args:
-            sequences: running sequences of the half, over all attention groups [1].
+            sequences: running sequences over all attention groups [1].
             context: tokens of each [token].
             query_tokens: new tokens of each [token].
         """
-        tokens = np.asarray(sequences, dtype=float) * query_tokens
-        exchange = self.exchange_s(tokens)
-        core = self.decode_attention_s(sequences, context, query_tokens)
-        compute = self.rest_s(tokens) - exchange + core + self.logits_s(tokens)
-        return np.maximum(compute, exchange)
+        batch = np.asarray(sequences, dtype=float)
+        rows = np.stack([batch, 0.5 * batch])
+        tokens = rows * query_tokens
+        kernels = self.rest_s(tokens) + self.decode_attention_s(rows, context, query_tokens)
+        kernels = kernels + self.logits_s(tokens)
+        exchange = self.exchange_s(tokens[1])
+        return kernels[0], 2.0 * np.maximum(kernels[1] - exchange, exchange)
 
     def draft_s(self, sequences: ArrayLike, context: ArrayLike) -> Array:
         """Time of one draft token for every sequence: one layer like the model's, and the head [s].
@@ -202,6 +227,7 @@ def step_table(
     framework: str,
     routing: Routing = Routing(),  # noqa: B008
     prefill: bool = False,
+    wire_factor: float = 1.0,
 ) -> StepTable:
     """Build the table of a layout.
 
@@ -214,6 +240,7 @@ def step_table(
         framework: "vllm", "sglang", "trtllm" or "*".
         routing: popularity of experts.
         prefill: whether exchanges between experts are those of prefill (a pool of its own).
+        wire_factor: bytes over links in collectives over what the measured kernels need [1].
 
     Returns:
         The table.
@@ -231,7 +258,7 @@ def step_table(
     head = Parts(grid.size)
     _split(parts, head, placed, precision, kernels)
     add_experts(parts, placed, model, sharding, grid, routing, precision, kernels, prefill)
-    add_collectives(parts, placed, model, sharding, Links(kernels, prefill), precision)
+    add_collectives(parts, placed, model, sharding, Links(kernels, prefill, wire_factor), precision)
     attention = AttentionTime(model, sharding, precision, kernels)
     found = list(parts.found.values())
     times = np.stack([part.time_s for part in found])

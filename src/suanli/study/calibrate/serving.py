@@ -169,11 +169,11 @@ def _fitted(groups: Sequence[Rows], framework: str, kind: str, table: FrameworkT
     start = table.serving("*", "*", kind).values
     values, known = fit_constants(graphs, base, start)
     found = FittedSet(framework, kind, table, values, known, {}, {}, (1.0, 1.0))
-    found = replace(found, versions=_drifts(graphs, found), host_layer_s=_host_layers(groups, found))
+    found = replace(found, versions=drifts(graphs, found), host_layer_s=_host_layers(groups, found))
     return replace(found, bands=_bands(groups, found))
 
 
-def _drifts(groups: Sequence[Rows], found: FittedSet) -> dict[str, tuple[float, int]]:
+def drifts(groups: Sequence[Rows], found: FittedSet) -> dict[str, tuple[float, int]]:
     """Factor on kernel times of each version: the median residual of TPOT, shrunk towards none."""
     by_version: dict[str, list[float]] = {}
     for group in groups:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from suanli.errors import SuanliError
 from suanli.serving import Coefficients
 from suanli.serving.closed_loop import Latency, Load, closed_loop
-from suanli.serving.engine import Engine, engine, memory_problem
+from suanli.serving.engine import Engine, engine, memory_problem, stated
 from suanli.serving.estimate import load_of
 from suanli.serving.framework import Serving, split_framework
 from suanli.study.deployment.solve import Deployments
@@ -60,8 +60,9 @@ class Rows:
         return (self.measured[0].framework, self.ready.table.kind) in EAGER
 
     def predict(self, constants: Serving) -> Latency:
-        """Latencies with given constants."""
-        return closed_loop(self.ready.table, constants, self.load)
+        """Latencies with given constants, and what the measurements state of the launch."""
+        options = self.measured[0].options if self.measured else {}
+        return closed_loop(self.ready.table, stated(constants, options), self.load)
 
     def errors(self, constants: Serving) -> tuple[Array, Array]:
         """Logarithms of predicted over measured TPOT and TTFT; NaN where not measured."""

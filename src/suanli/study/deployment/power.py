@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
 from suanli.catalog import Catalog
 from suanli.catalog.calibration import FILE, calibration_records
-from suanli.errors import NoDataError
 from suanli.hardware.coefficients import CoefficientTable
 from suanli.hardware.power import (
-    AcceleratorPower,
     Activity,
-    PowerCoefficients,
-    accelerator_power,
     accelerator_power_w,
 )
 from suanli.hardware.power_server import ServerCoefficients, server_power
 from suanli.serving.accelerator import Accelerator
+from suanli.serving.chip_power import ChipLaw, chip_law
 from suanli.study.deployment.request import Interval
 
 # One network card an accelerator, as in the catalogue's assumptions, and two for the host's own networks per server.
 HOST_NICS = 2
 SERVER_CHIPS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class ChipPower:
-    """A chip's power law and how wrong it was: `error` is the relative error that nine of ten rows kept [1]."""
-
-    law: AcceleratorPower
-    tdp_w: float
-    idle_w: float
-    error: float
 
 
 class PowerModel:
@@ -42,38 +25,21 @@ class PowerModel:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._table = CoefficientTable(calibration_records(FILE.with_name("power_model.csv")))
-        self._chips: dict[str, ChipPower] = {}
+        self._chips: dict[str, ChipLaw] = {}
         server = self._table.coefficients("server_power", "*", "nvidia-hgx")
         self._server = server.into(ServerCoefficients)
         self._server_error = max(server.band - 1.0, 0.0)
 
-    def chip(self, chip: Accelerator) -> ChipPower:
+    def chip(self, chip: Accelerator) -> ChipLaw:
         """Return the power law of a chip.
 
         Raises:
             NoDataError: its TDP is not on record.
         """
         if chip.id not in self._chips:
-            if chip.tdp_w is None:
-                raise NoDataError(f"{chip.id}: no TDP on record")
-            found = self._table.coefficients("power", chip.id, chip.family)
-            peaks = chip.operators.peak_flop_per_s
-            idle = (
-                self._catalog.get("chips", chip.id, "idle_power")
-                if chip.id in self._catalog.table("chips")
-                else None
-            )
-            law = accelerator_power(
-                found.into(PowerCoefficients),
-                chip.tdp_w,
-                peaks.get("bf16", peaks.get("fp16", 0.0)),
-                chip.operators.memory_bandwidth_bytes_per_s,
-                chip.operators.link_bytes_per_s,
-                idle.si if idle is not None else None,
-            )
-            self._chips[chip.id] = ChipPower(
-                law, chip.tdp_w, float(np.asarray(law.idle_w)), max(found.band - 1.0, 0.0)
-            )
+            known = chip.id in self._catalog.table("chips")
+            idle = self._catalog.get("chips", chip.id, "idle_power") if known else None
+            self._chips[chip.id] = chip_law(chip, self._table, None if idle is None else idle.si)
         return self._chips[chip.id]
 
     def chips_w(

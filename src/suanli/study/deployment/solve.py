@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suanli.catalog import Catalog, schema
+from suanli.catalog import Catalog
 from suanli.catalog.calibration import read_tables
-from suanli.catalog.schema import stem
 from suanli.errors import InfeasibleError, InputError, NoDataError, SuanliError
 from suanli.hardware.power import Activity
 from suanli.llm import Model, from_config
+from suanli.llm.dtypes import stated
 from suanli.serving.accelerator import Accelerator, accelerator
+from suanli.serving.engine_names import framework_named
 from suanli.study.deployment.power import PowerModel
 from suanli.study.deployment.rent import HourlyCost, hourly_cost
 from suanli.study.deployment.request import Answer, Interval, Request
-from suanli.study.validate.names import chip_named, framework_named, model_named, weights_named
+from suanli.study.validate.names import chip_named, model_named, weights_named, widened
 
 if TYPE_CHECKING:
     from suanli.serving import Coefficients, Estimate, Point
@@ -46,7 +47,7 @@ class Deployments:
         if self._tables is None:
             from suanli.serving import Coefficients
 
-            self._tables = read_tables(Coefficients)
+            self._tables = read_tables(Coefficients, self.catalog.overlays)
         return self._tables
 
     def model(self, name: str) -> tuple[Model, str | None, str]:
@@ -66,15 +67,7 @@ class Deployments:
         if name not in self._chips:
             chip = chip_named(self.catalog, name)
             table = "chips" if chip in self.catalog.table("chips") else "devices"
-            known = schema()[table]
-            facts = {
-                fact.parameter: fact.si
-                for fact in reversed(self.catalog.rows(table, chip))
-                if fact.status == "adopted"
-                and (entry := known.get(stem(fact.parameter)))
-                and entry.type == "number"
-            }
-            self._chips[name] = accelerator(chip, facts)
+            self._chips[name] = accelerator(chip, self.catalog.numbers(table, chip))
         return self._chips[name]
 
     def cost(self, chip: str) -> HourlyCost | None:
@@ -97,6 +90,8 @@ class Deployments:
         chip = self.chip(request.chip)
         label = request.weights_dtype or ""
         weights = "native" if label.lower() == "native" else weights_named(label, model.id, implied, native)
+        if not stated(label):
+            weights = widened(weights, chip.operators.peak_flop_per_s)
         shape = (request.tp or 1) * (request.pp or 1) * (request.dp or 1)
         return Point(
             model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class Recommendation:
         bindings: its constraints, the most valuable first.
         rivals: the best of the other layouts, modes and chips.
         prices: where prices come from, in words.
+        remarks: what of the question is unusual, in words.
     """
 
     search: Search
@@ -47,6 +49,7 @@ class Recommendation:
     bindings: tuple[Binding, ...]
     rivals: tuple[Rival, ...]
     prices: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def several(self) -> bool:
@@ -63,8 +66,8 @@ class Recommendation:
         """How much was searched, in one line."""
         layouts = sum(field.tried for field in self.search.fields)
         return (
-            f"{layouts} layouts, {self.tried:,} deployments at all loads, {self.met:,} meet the objectives, "
-            f"{self.on_front} on the Pareto front."
+            f"{layouts} {'layout' if layouts == 1 else 'layouts'}, {self.tried:,} deployments at all loads, "
+            f"{self.met:,} meet the objectives, {self.on_front} on the Pareto front."
         )
 
     def selection(self, count: int) -> list[Row]:
@@ -88,7 +91,7 @@ class Recommendation:
         return [
             ("Best", words.best_lines(self.best)),
             ("Why", words.why_lines(list(self.rivals), self.several)),
-            ("Limits", words.limit_lines(list(self.bindings))),
+            ("Limits", words.limit_lines(list(self.bindings), self.best.available)),
         ]
 
     def notes(self) -> list[str]:
@@ -105,7 +108,12 @@ class Recommendation:
         )
         lines.append(f"Basis of the best: {self.best.basis}.{pools}")
         changes = {note for answer in self.best.answers for note in getattr(answer.estimate, "notes", ())}
-        return [*lines, *sorted(changes), *(f"Left out: {text}" for text in self.search.skipped)]
+        return [
+            *lines,
+            *self.remarks,
+            *sorted(changes),
+            *(f"Left out: {text}" for text in self.search.skipped),
+        ]
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON holds it."""
@@ -146,7 +154,7 @@ class Recommendation:
                 }
                 for one in self.bindings
             ],
-            "warnings": [*self.search.skipped],
+            "warnings": [*self.search.skipped, *self.remarks],
         }
 
 
@@ -230,4 +238,25 @@ def recommend(question: Question, deployments: Deployments | None = None) -> Rec
             else f"{chip}: none on record"
             for chip, cost in costs
         ),
+        remarks=tuple(_remarks(question, known)),
     )
+
+
+def _remarks(question: Question, known: Deployments) -> Iterator[str]:
+    """What of a question its user should look at again."""
+    context, tokens = known.model(question.model)[0].context_length, question.isl + question.osl
+    if context is not None and tokens > context:
+        yield (
+            f"{question.model} is published for {context:,.0f} tokens of context, requests here hold {tokens:,.0f}: "
+            "it may need another checkpoint or RoPE scaling."
+        )
+    missing = [
+        f"{name} ({flag})"
+        for name, flag, value in (
+            ("TTFT", "--ttft-slo", question.ttft_slo_s),
+            ("TPOT", "--tpot-slo", question.tpot_slo_s),
+        )
+        if value is None
+    ]
+    if missing:
+        yield f"No objective for {' and '.join(missing)}: the best is loaded until tokens/s stop growing."

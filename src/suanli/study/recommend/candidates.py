@@ -112,7 +112,7 @@ def aggregated(field: Field, number: int, osl: float, n_chips: int) -> list[Cand
     """
     found = []
     for at, points in enumerate(field.aggregated):
-        replicas = n_chips // points.placement.chips
+        replicas = n_chips // points.chips * points.copies
         if replicas:
             rate = replicas * points.requests_per_s * osl
             size = points.requests.size
@@ -129,7 +129,7 @@ def aggregated(field: Field, number: int, osl: float, n_chips: int) -> list[Cand
                     points.ttft_s,
                     points.tpot_s,
                     rate,
-                    np.full(size, replicas * points.placement.chips),
+                    np.full(size, replicas // points.copies * points.chips),
                 )
             )
     return found
@@ -137,38 +137,44 @@ def aggregated(field: Field, number: int, osl: float, n_chips: int) -> list[Cand
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
+    """A kind of prefill replica at one load; rate and chips are those of `copies` that share a chip."""
+
     index: int
     load: int
     per_s: float
     chips: int
+    copies: int
 
 
 def _prefill_pools(field: Field, n_chips: int, ttft_s: float | None) -> list[_Pool]:
     """For each number of chips the layout and load that compute most prompts within the objective."""
     best: dict[int, _Pool] = {}
     for at, points in enumerate(field.prefill):
-        chips = points.placement.chips
+        chips = points.chips
         meets = points.ttft_s <= (np.inf if ttft_s is None else ttft_s)
         if chips >= n_chips or not meets.any():
             continue
         load = int(np.argmax(np.where(meets, points.requests_per_s, 0.0)))
-        per_s = float(points.requests_per_s[load])
+        per_s = float(points.requests_per_s[load]) * points.copies
         if chips not in best or per_s > best[chips].per_s:
-            best[chips] = _Pool(at, load, per_s, chips)
+            best[chips] = _Pool(at, load, per_s, chips, points.copies)
     return list(best.values())
 
 
 def _decode_columns(field: Field, n_chips: int) -> tuple[Index, Index, Array, Array, Index]:
-    """Decode layouts and loads that no other of as many chips beats: index, load, rate, TPOT, chips."""
+    """Decode layouts and loads that no other of as many chips beats: index, load, rate, TPOT, chips.
+
+    Rates and chips are those of all replicas that share a chip.
+    """
     by_chips: dict[int, list[int]] = {}
     for at, points in enumerate(field.decode):
-        if points.placement.chips < n_chips:
-            by_chips.setdefault(points.placement.chips, []).append(at)
+        if points.chips < n_chips:
+            by_chips.setdefault(points.chips, []).append(at)
     columns: list[tuple[Index, Index, Array, Array, Index]] = []
     for chips, members in by_chips.items():
         index = np.concatenate([np.full(field.decode[at].requests.size, at) for at in members])
         load = np.concatenate([np.arange(field.decode[at].requests.size) for at in members])
-        rate = np.concatenate([field.decode[at].requests_per_s for at in members])
+        rate = np.concatenate([field.decode[at].requests_per_s * field.decode[at].copies for at in members])
         tpot = np.concatenate([field.decode[at].tpot_s for at in members])
         keep = pareto_front(1.0 / tpot, rate)
         columns.append((index[keep], load[keep], rate[keep], tpot[keep], np.full(keep.size, chips)))
@@ -197,16 +203,18 @@ def disaggregated(
         match = match_pools(pool.per_s, pool.chips, rate, size, n_chips)
         ok = match.requests_per_s > 0.0
         count = int(ok.sum())
-        spare, first = _calmest(field.prefill[pool.index], pool, match.prefill[ok], match.requests_per_s[ok])
+        copies = np.array([field.decode[at].copies for at in index[ok]], dtype=np.int64)
+        before = match.prefill[ok] * pool.copies
+        spare, first = _calmest(field.prefill[pool.index], pool, before, match.requests_per_s[ok])
         found.append(
             Candidates(
                 np.full(count, number),
                 index[ok],
                 load[ok],
-                match.decode[ok],
+                match.decode[ok] * copies,
                 np.full(count, pool.index),
                 spare,
-                match.prefill[ok],
+                before,
                 first,
                 tpot[ok],
                 match.requests_per_s[ok] * osl,

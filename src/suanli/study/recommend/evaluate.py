@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import InfeasibleError, InputError, NoDataError
+from suanli.errors import InputError, NoDataError
+from suanli.serving.accelerator import rank_of
 from suanli.serving.closed_loop import closed_loop, decode_step_s
-from suanli.serving.deployment import MemoryParts, sequence_bytes, stage_weight_bytes
+from suanli.serving.deployment import MemoryParts, stage_weight_bytes
+from suanli.serving.disaggregated import transfer_s
 from suanli.serving.engine import Engine, check, engine
 from suanli.serving.estimate import load_of
 from suanli.serving.kernels import Coefficients
@@ -18,7 +20,7 @@ from suanli.serving.latency import ttft_s
 from suanli.serving.layout import Placement
 from suanli.serving.point import Point
 from suanli.serving.pools import prefill_pool
-from suanli.study.recommend.layouts import loads
+from suanli.study.recommend.layouts import layouts, loads
 
 Array = NDArray[np.float64]
 
@@ -32,7 +34,8 @@ class Points:
     """One replica of a layout at several loads.
 
     Attributes:
-        placement: the layout.
+        placement: the layout, counted in ranks.
+        ranks: ranks of a chip: 2 where its dies have a memory each [1].
         requests: requests in flight; of a prefill pool, prompts that are computed together [1].
         use: share of the time that a prefill replica is busy; 1 elsewhere [1].
         ttft_s: mean time to the first token; 0 for decode alone, whose first token comes from elsewhere [s].
@@ -43,6 +46,7 @@ class Points:
     """
 
     placement: Placement
+    ranks: int
     requests: Array
     use: Array
     ttft_s: Array
@@ -51,9 +55,19 @@ class Points:
     capacity: float
     by_memory: bool
 
+    @property
+    def copies(self) -> int:
+        """Replicas that share a chip, 1 where one fills a chip or more [1]."""
+        return max(self.ranks // self.placement.chips, 1)
+
+    @property
+    def chips(self) -> int:
+        """Whole chips that `copies` replicas stand on [1]."""
+        return max(self.placement.chips // self.ranks, 1)
+
 
 class Evaluator:
-    """Evaluates layouts for one question on one chip.
+    """Evaluates layouts for one question on one chip, in ranks: dies with memories of their own hold weights each.
 
     Args:
         point: the question; its layout and concurrency are left open.
@@ -70,19 +84,23 @@ class Evaluator:
             NoDataError: the calibration lacks an operator of the model.
         """
         check(point)
-        if point.chip.ranks > 1:
-            raise InfeasibleError(
-                f"{point.chip.id} runs as {point.chip.ranks} ranks a chip, which the search cannot place yet; "
-                "use: suanli estimate"
-            )
-        self.point = point
+        self.whole = point.chip
+        self.point = replace(point, chip=rank_of(point.chip))
         self.tables = tables
         self.single = self._engine(Placement(), "mixed")
 
     def with_memory(self, times: float) -> Evaluator:
         """Return an evaluator of the same chip with more or less memory."""
-        chip = replace(self.point.chip, memory_bytes=self.point.chip.memory_bytes * times)
+        chip = replace(self.whole, memory_bytes=self.whole.memory_bytes * times)
         return Evaluator(replace(self.point, chip=chip), self.tables)
+
+    def with_prompt(self, isl: float) -> Evaluator:
+        """Return an evaluator of the same chip for prompts of another length [token]."""
+        return Evaluator(replace(self.point, chip=self.whole, isl=isl), self.tables)
+
+    def layouts(self, n_chips: int) -> list[Placement]:
+        """Return every legal layout of a replica on up to so many chips, counted in ranks, smallest first."""
+        return list(layouts(self.point.model, self.point.chip, n_chips * self.whole.ranks, self.whole.ranks))
 
     def engine(self, placement: Placement, phase: str = "mixed") -> Engine | None:
         """Make one replica of a layout ready; None where the calibration cannot time it."""
@@ -139,9 +157,8 @@ class Evaluator:
         )
         seen = closed_loop(ready.table, ready.serving.values, load)
         full = np.ones_like(requests)
-        return Points(
-            placement, requests, full, seen.ttft_s, seen.tpot_s, seen.requests_per_s, capacity, by_memory
-        )
+        times = (seen.ttft_s, seen.tpot_s, seen.requests_per_s)
+        return Points(placement, self.whole.ranks, requests, full, *times, capacity, by_memory)
 
     def decode(self, placement: Placement) -> Points | None:
         """Output tokens alone, prompts computed elsewhere; None where the layout does not fit."""
@@ -157,7 +174,8 @@ class Evaluator:
         tpot = step / np.asarray(load.tokens_per_step)
         rate = requests / (tpot * point.osl)
         nothing = np.zeros_like(requests)
-        return Points(placement, requests, nothing + 1.0, nothing, tpot, rate, capacity, by_memory)
+        times = (nothing + 1.0, nothing, tpot, rate)
+        return Points(placement, self.whole.ranks, requests, *times, capacity, by_memory)
 
     def prefill(self, placement: Placement) -> Points | None:
         """Prompts alone: each replica an M/D/1 queue; TTFT includes sending the KV on. None where it does not fit."""
@@ -173,17 +191,10 @@ class Evaluator:
         # The stage with the most layers sets the pace.
         uneven = math.ceil(ready.model.layer_count / placement.pp) * placement.pp / ready.model.layer_count
         interval = np.array([one.interval_s for one in found])[:, None] * uneven
-        first = np.array([one.time_s for one in found])[:, None] - interval + self.transfer_s(ready)
-        first = first + ready.serving.values.ttft_base_s
-        ttft = ttft_s(isl, isl / interval, _USES, first)
+        own = np.array([one.time_s for one in found])[:, None]
+        sent = np.array([transfer_s(ready, self.point, one.time_s, None) for one in found])[:, None]
+        ttft = ttft_s(interval, _USES, own - interval + sent + ready.serving.values.ttft_base_s)
         rate = _USES * together[:, None] / interval
         requests, use = (np.broadcast_to(v, ttft.shape).ravel() for v in (together[:, None], _USES))
-        return Points(
-            placement, requests, use, ttft.ravel(), np.zeros(ttft.size), rate.ravel(), capacity, by_memory
-        )
-
-    def transfer_s(self, ready: Engine) -> float:
-        """Time to send a prompt's KV to the decode pool, every chip of its group over its own network port [s]."""
-        point, placement = self.point, ready.placement
-        sent = float(sequence_bytes(ready.model, placement, ready.precision.kv, point.isl))
-        return sent / float(np.asarray(point.chip.operators.network_bytes_per_s))
+        times = (ttft.ravel(), np.zeros(ttft.size), rate.ravel())
+        return Points(placement, self.whole.ranks, requests, use, *times, capacity, by_memory)

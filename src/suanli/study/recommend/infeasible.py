@@ -13,7 +13,6 @@ from suanli.serving.layout import Placement
 from suanli.study.deployment.solve import Deployments
 from suanli.study.recommend.candidates import Candidates
 from suanli.study.recommend.evaluate import Evaluator
-from suanli.study.recommend.layouts import layouts
 from suanli.study.recommend.question import Question
 from suanli.study.recommend.search import Objectives, Search, request_for, search, with_chips
 from suanli.study.recommend.words import seconds
@@ -46,8 +45,11 @@ def refuse(searched: Search, deployments: Deployments) -> InfeasibleError:
     """
     question = searched.question
     whole = searched.all(None)
+    pools = [] if len(whole) or question.modes != ("disaggregated",) else _pools(searched)
     if len(whole):
         reason, changes = _missed(searched, whole), list(_objective_changes(searched))
+    elif pools:
+        return _too_few_for_two(question, pools)
     else:
         reason, changes = _overflow(searched), list(_length_changes(searched))
     changes += [
@@ -60,6 +62,55 @@ def refuse(searched: Search, deployments: Deployments) -> InfeasibleError:
         where = "" if len(whole) else " in memory"
         lines.append(f"Smallest change that fits{where}: {first.text}.")
         lines += [f"Or: {change.text}." for change in rest[:3]]
+    return InfeasibleError("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """Chips of one kind: those there are, and the fewest that hold a prefill and a decode pool [1]."""
+
+    chip: str
+    have: int
+    prefill: int
+    decode: int
+
+    @property
+    def needed(self) -> int:
+        """Chips of both pools together [1]."""
+        return self.prefill + self.decode
+
+
+def _pools(searched: Search) -> list[_Pools]:
+    """Kinds of chip on which either pool would fit alone, but not both."""
+    found = []
+    for field in searched.fields:
+        evaluator, sizes = field.evaluator, []
+        for phase in ("prefill", "decode"):
+            fitting = (
+                max(one.chips // evaluator.whole.ranks, 1)
+                for one in evaluator.layouts(_MOST_CHIPS)
+                if (one.pp == 1 or phase == "prefill")
+                and evaluator.capacity(one, phase)[0] >= one.dp * one.pp
+            )
+            sizes.append(next(fitting, 0))
+        if all(0 < size <= field.supply.chips for size in sizes):
+            found.append(_Pools(evaluator.whole.id, field.supply.chips, *sizes))
+    return found
+
+
+def _too_few_for_two(question: Question, pools: list[_Pools]) -> InfeasibleError:
+    least = min(pools, key=lambda one: one.needed / max(one.have, 1))
+    lines = [
+        "Infeasible: "
+        + "; ".join(
+            f"two pools of {question.model} need {one.needed} x {one.chip} at least ({one.prefill} for prompts, "
+            f"{one.decode} for output tokens), {one.have} there"
+            for one in pools
+        )
+        + ".",
+        f"Smallest change that fits in memory: {least.needed} x {least.chip} (now {least.have}).",
+        "Or: --mode both, which shares chips between the phases.",
+    ]
     return InfeasibleError("\n".join(lines))
 
 
@@ -81,7 +132,9 @@ def _named(wanted: Objectives) -> tuple[tuple[str, float | None], ...]:
 
 
 def _where(searched: Search) -> str:
-    return " or ".join(f"{field.supply.chips} x {field.evaluator.point.chip.id}" for field in searched.fields)
+    return " or ".join(
+        f"{field.supply.chips:,} x {field.evaluator.point.chip.id}" for field in searched.fields
+    )
 
 
 def _objective_changes(searched: Search) -> Iterator[Change]:
@@ -127,9 +180,9 @@ def _overflow(searched: Search) -> str:
         chip = evaluator.point.chip
         need = _least_need(evaluator, field.supply.chips)
         parts.append(
-            f"{question.model} does not fit on {field.supply.chips} x {chip.id} in any layout"
+            f"{question.model} does not fit on {field.supply.chips:,} x {chip.id} in any layout"
             + (
-                f": at least {need / 1e9:,.0f} GB a chip for weights, activations and one request, "
+                f": at least {need / 1e9:,.0f} GB a {_device(evaluator)} for weights, activations and one request, "
                 f"{chip.memory_bytes / 1e9:,.0f} GB there"
                 if need
                 else ""
@@ -138,9 +191,13 @@ def _overflow(searched: Search) -> str:
     return "; ".join(parts) + "."
 
 
+def _device(evaluator: Evaluator) -> str:
+    return "chip" if evaluator.whole.ranks == 1 else f"rank ({evaluator.whole.ranks} a chip)"
+
+
 def _least_need(evaluator: Evaluator, n_chips: int) -> float | None:
     """Memory a chip that the thriftiest layout needs for weights, activations, reserve and one request [byte]."""
-    found = [evaluator.memory(one) for one in layouts(evaluator.point.model, evaluator.point.chip, n_chips)]
+    found = [evaluator.memory(one) for one in evaluator.layouts(n_chips)]
     return min((one.capacity_bytes - one.kv_bytes + one.sequence_bytes for one in found), default=None)
 
 
@@ -157,10 +214,10 @@ def _length_changes(searched: Search) -> Iterator[Change]:
 
 def _longest(evaluator: Evaluator, n_chips: int, isl: float) -> int | None:
     """The longest prompt of which some layout holds one request, None where not even the weights fit [token]."""
-    shapes = list(layouts(evaluator.point.model, evaluator.point.chip, n_chips))
+    shapes = evaluator.layouts(n_chips)
 
     def fits(tokens: int) -> bool:
-        shorter = Evaluator(replace(evaluator.point, isl=float(tokens)), evaluator.tables)
+        shorter = evaluator.with_prompt(float(tokens))
         return any(_holds(shorter, one) for one in shapes)
 
     if not fits(1):
@@ -199,10 +256,10 @@ def _holding(searched: Search) -> Iterator[Change]:
     """The fewest chips that hold the model."""
     for field in searched.fields:
         evaluator, have = field.evaluator, field.supply.chips
-        for layout in layouts(evaluator.point.model, evaluator.point.chip, _MOST_CHIPS):
-            if layout.chips > have and _holds(evaluator, layout):
-                chip = evaluator.point.chip.id
-                yield Change(f"{layout.chips} x {chip} (now {have})", layout.chips / max(have, 1))
+        for layout in evaluator.layouts(_MOST_CHIPS):
+            chips = layout.chips // evaluator.whole.ranks
+            if chips > have and _holds(evaluator, layout):
+                yield Change(f"{chips} x {evaluator.whole.id} (now {have})", chips / max(have, 1))
                 break
 
 

@@ -19,7 +19,7 @@ _STEP = 1.05
 _DENSE = 20
 
 
-def layouts(model: Model, chip: Accelerator, n_chips: int) -> Iterator[Placement]:
+def layouts(model: Model, chip: Accelerator, n_chips: int, ranks: int = 1) -> Iterator[Placement]:
     """Yield every legal layout of a replica of up to n_chips chips.
 
     Tensor parallelism, stages and attention groups are powers of 2; tensor parallelism reaches over at most two
@@ -31,11 +31,12 @@ def layouts(model: Model, chip: Accelerator, n_chips: int) -> Iterator[Placement
         model: the model.
         chip: the accelerator; its scale-up domain counts.
         n_chips: chips that there are [1].
+        ranks: of them that come in one package; replicas fill packages, or packages hold whole replicas [1].
 
     Returns:
         Layouts with one replica each, smallest first.
     """
-    reach = max(chip.domain, HOST_CHIPS)
+    reach = max(chip.domain, HOST_CHIPS * ranks)
     found = []
     for tp in _powers(min(2 * reach, n_chips)):
         for dp in _groups(model, n_chips // tp):
@@ -43,6 +44,7 @@ def layouts(model: Model, chip: Accelerator, n_chips: int) -> Iterator[Placement
                 if _legal(model, Sharding(tp, dp, ep)):
                     stages = _powers(min(n_chips // (tp * dp), model.layer_count, 32))
                     found += [Placement(tp, pp, dp, ep) for pp in stages]
+    found = [one for one in found if one.chips % ranks == 0 or ranks % one.chips == 0]
     return iter(sorted(found, key=lambda one: (one.chips, one.pp, one.dp, one.ep)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,10 +67,23 @@ def _whole(limit: Limit, chip: Accelerator, each: float, size: int, reason: str)
     # A limit of exactly n systems must not become n - 1 through the last digit of a float.
     count = int(limit.value / each * (1.0 + 1e-12))
     if count < 1:
+        flag, needed = ("--power", _at_least(each, "W")) if limit.kind == "power" else ("--budget", "")
+        if limit.kind == "rent":
+            needed = _at_least(each * HOUR_S, "USD/h")
+        elif limit.kind == "price":
+            needed = _at_least(each, "USD")
         raise InfeasibleError(
-            f"{limit.text} is less than one system of {chip.id}: {reason}. Raise it {each / limit.value:.1f} times."
+            f"{limit.text} is less than one system of {chip.id}: {reason}. "
+            f'Smallest change that fits: {flag} "{needed}" (now {limit.text}).'
         )
     return Supply(count * size, size, reason)
+
+
+def _at_least(amount: float, unit: str) -> str:
+    """Print an amount, rounded up to what four digits can say."""
+    step = 10.0 ** (math.floor(math.log10(amount)) - 3)
+    rounded = math.ceil(amount / step - 1e-9) * step
+    return f"{rounded:.15g} {unit}"
 
 
 def _systems(catalog: Catalog, chip: str, parameter: str) -> Iterator[tuple[int, str, float]]:
@@ -103,5 +117,7 @@ def _power(catalog: Catalog, chip: Accelerator) -> tuple[float, int, str]:
         return power, size, f"{key} of {size} chips draws at most {power / 1e3:,.1f} kW"
     if chip.tdp_w is None:
         raise NoDataError(f"{chip.id}: no TDP on record; give --chips, or --catalog DIR with chips.csv")
+    if chip.id in catalog.table("devices"):
+        return chip.tdp_w, 1, f"TDP {chip.tdp_w:,.0f} W of a device, without a server around it"
     overhead = catalog.fact("assumptions", "hardware", "system_overhead_per_chip").si
     return chip.tdp_w + overhead, 1, f"TDP {chip.tdp_w:,.0f} W and {overhead:,.0f} W a chip for the server"

@@ -29,11 +29,12 @@ class Pool:
 
     Attributes:
         role: "mixed", "prefill" or "decode".
-        placement: the layout, with its replicas.
+        placement: the layout, with its replicas; it counts ranks.
         requests: requests in flight on one replica [1].
         capacity: requests that one replica can hold [1].
         by_memory: whether memory sets the capacity, not the framework's limit of running requests.
         use: share of the time that a prefill replica is busy; 1 elsewhere [1].
+        ranks: ranks of a chip [1].
     """
 
     role: str
@@ -42,11 +43,12 @@ class Pool:
     capacity: float
     by_memory: bool = True
     use: float = 1.0
+    ranks: int = 1
 
     @property
     def chips(self) -> int:
         """Chips of all replicas [1]."""
-        return self.placement.chips * self.placement.replicas
+        return self.placement.chips * self.placement.replicas // self.ranks
 
     @property
     def shape(self) -> str:
@@ -75,6 +77,7 @@ class Row:
         usd_per_mtok: price of a million output tokens; None where no price is on record [USD/Mtok].
         power_w: power of all accelerators in use [W]; None where not known.
         power_wall_w: power at the AC input of their servers [W]; None where not known.
+        device: whether it stands in no server, as phones and boards do; its own power is then all there is.
     """
 
     chip: str
@@ -90,6 +93,7 @@ class Row:
     usd_per_mtok: Interval | None = None
     power_w: Interval | None = None
     power_wall_w: Interval | None = None
+    device: bool = False
 
     @property
     def chips(self) -> int:
@@ -127,7 +131,7 @@ class Row:
 
     @property
     def j_per_token(self) -> Interval | None:
-        """Energy at the AC input of the servers per output token [J]; None where power is not known."""
+        """Energy at the AC input of the servers (of the device itself) per output token [J]; None where not known."""
         if self.power_wall_w is None:
             return None
         rate = self.output_tokens_per_s
@@ -165,7 +169,7 @@ def row(searched: Search, found: Candidates, at: int) -> Row:
 def _pool(role: str, points: Points, load: int, replicas: int) -> Pool:
     place = replace(points.placement, replicas=replicas)
     requests, use = float(points.requests[load]), float(points.use[load])
-    return Pool(role, place, requests, points.capacity, points.by_memory, use)
+    return Pool(role, place, requests, points.capacity, points.by_memory, use, points.ranks)
 
 
 def _nearest(searched: Search, ttft_s: float, tpot_s: float, main: Pool) -> tuple[str, float]:
@@ -185,9 +189,11 @@ def requests_of(searched: Search, shown: Row) -> list[Request]:
     asked = []
     for pool in shown.pools:
         place = pool.placement
+        options = {**base.options, "layout_in_ranks": 1.0} if pool.ranks > 1 else base.options
         asked.append(
             replace(
                 base,
+                options=options,
                 n_chips=pool.chips,
                 tp=place.tp,
                 pp=place.pp,
@@ -221,8 +227,12 @@ def answered(searched: Search, deployments: Deployments, power: PowerModel, show
         if (found := answer.quantities.get("power_w")) is not None
     ]
     chips_w = None if len(drawn) < len(answers) else _sum(drawn)
+    device = chip.id in deployments.catalog.table("devices")
     walls = (
-        [power.wall_w(chip, one, pool.chips) for one, pool in zip(drawn, shown.pools, strict=True)]
+        [
+            one if device else power.wall_w(chip, one, pool.chips)
+            for one, pool in zip(drawn, shown.pools, strict=True)
+        ]
         if chips_w
         else []
     )
@@ -232,6 +242,7 @@ def answered(searched: Search, deployments: Deployments, power: PowerModel, show
         usd_per_mtok=_usd_per_mtok(deployments, shown, answers[-1]),
         power_w=chips_w,
         power_wall_w=_sum(walls) if walls else None,
+        device=device,
     )
 
 

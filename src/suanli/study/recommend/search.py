@@ -13,7 +13,6 @@ from suanli.study.deployment.request import Request
 from suanli.study.deployment.solve import Deployments
 from suanli.study.recommend.candidates import Candidates, Field, aggregated, disaggregated, join
 from suanli.study.recommend.evaluate import Evaluator, Points
-from suanli.study.recommend.layouts import layouts
 from suanli.study.recommend.limits import Supply, supply
 from suanli.study.recommend.question import Question, check
 
@@ -59,7 +58,11 @@ class Search:
         """
         osl, parts = self.question.osl, []
         for number, field in enumerate(self.fields):
-            chips = int(field.supply.chips * more)
+            chips = (
+                field.supply.chips
+                if more == 1.0
+                else max(int(field.supply.chips * more), field.supply.chips + 1)
+            )
             if "aggregated" in self.question.modes:
                 parts += aggregated(field, number, osl, chips)
             if "disaggregated" in self.question.modes:
@@ -140,7 +143,7 @@ def request_for(question: Question, chip: str) -> Request:
 def field_of(question: Question, deployments: Deployments, chip: str, found: Supply) -> Field:
     """Evaluate every layout of one chip, for the modes that are asked for."""
     evaluator = Evaluator(deployments.point(request_for(question, chip)), deployments.tables)
-    tried = list(layouts(evaluator.point.model, evaluator.point.chip, found.chips))
+    tried = evaluator.layouts(found.chips)
     both = tried if "aggregated" in question.modes else []
     split = tried if "disaggregated" in question.modes else []
     staged = split_framework(question.framework)[0] not in _NO_STAGED_PREFILL

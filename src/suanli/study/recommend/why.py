@@ -66,7 +66,8 @@ def chip_time(searched: Search, found: Candidates, at: int) -> dict[str, float]:
     groups = dict.fromkeys(("prompts", "attention", "experts", "collectives", "dense layers", "host"), 0.0)
     for name, seconds in decode_parts(ready, seen.batch, asked, seen.decode_step_s).items():
         groups[_GROUPS.get(name, "dense layers")] += float(seconds)
-    total = points.placement.chips / (float(points.requests_per_s[load]) * searched.question.osl)
+    chips = points.chips / points.copies
+    total = chips / (float(points.requests_per_s[load]) * searched.question.osl)
     share = float(seen.prefill_share)
     scale = total * (1.0 - share) / sum(groups.values())
     return {**{name: seconds * scale for name, seconds in groups.items()}, "prompts": total * share}

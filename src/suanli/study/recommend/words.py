@@ -18,6 +18,8 @@ _LIMITS = {
     "chips": "chips",
 }
 _LEAST = 0.005
+# Below so many chips a quarter more is none.
+FEW = 4
 
 
 def seconds(value: float) -> str:
@@ -36,7 +38,7 @@ def title(searched: Search) -> str:
     """What was searched, in one line."""
     question = searched.question
     places = " or ".join(
-        f"{field.supply.chips} x {field.evaluator.point.chip.id}" for field in searched.fields
+        f"{field.supply.chips:,} x {field.evaluator.point.chip.id}" for field in searched.fields
     )
     return f"{question.model} on {places}: {question.isl:,.0f} tokens in, {question.osl:,.0f} out; {goals(question)}"
 
@@ -73,7 +75,11 @@ def banded(found: Interval | None, unit: str, scale: float = 1.0) -> str:
 
 def best_lines(row: Row) -> list[str]:
     """What the best deployment is and reaches, with 90 % bands where they are known."""
-    used = f"{row.chips} of {row.available} chips" if row.chips < row.available else f"all {row.chips} chips"
+    used = (
+        f"{row.chips:,} of {row.available:,} chips"
+        if row.chips < row.available
+        else f"all {row.chips:,} chips"
+    )
     found = {} if row.main is None else row.main.quantities
     main = row.pools[-1]
     lines = [f"{row.shape} ({row.mode}, {used}), {row.requests:,.0f} requests in flight."]
@@ -92,7 +98,8 @@ def best_lines(row: Row) -> list[str]:
             f"and is busy {before.use:.0%} of the time."
         )
     money, energy = banded(row.usd_per_mtok, "USD/Mtok"), banded(row.j_per_token, "J/token")
-    return [*lines, f"{money}; {energy} at the servers' AC input."]
+    where = "of the device itself" if row.device else "at the servers' AC input"
+    return [*lines, f"{money}; {energy} {where}."]
 
 
 def why_lines(rivals: list[Rival], several: bool) -> list[str]:
@@ -115,17 +122,19 @@ def _why(rival: Rival, several: bool) -> str:
     return f"{said}; stopped by the {_LIMITS[rival.stopped]}." if rival.stopped else f"{said}."
 
 
-def limit_lines(bindings: list[Binding]) -> list[str]:
+def limit_lines(bindings: list[Binding], chips: int) -> list[str]:
     """What binds the best, what more of each constraint brings, and what would bind next.
 
     Args:
         bindings: its constraints, the most valuable first.
+        chips: chips that the limit allows [1].
     """
     worth = [one for one in bindings if one.gain >= _LEAST and one.name != "chips"]
     lines = [f"Binding: the {_LIMITS[worth[0].name]}." if worth else "Binding: the number of chips alone."]
     for one in bindings:
         if one.name == "chips":
-            lines.append(f"A quarter more chips bring {one.gain:.0%} more tok/s.")
+            more = "A quarter more chips bring" if chips >= FEW else "One more chip brings"
+            lines.append(f"{more} {one.gain:.0%} more tok/s.")
             continue
         if one.gain < _LEAST:
             lines.append(f"{one.name}: {one.used:.0%} used; a quarter more of it brings nothing.")

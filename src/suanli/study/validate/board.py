@@ -9,6 +9,7 @@ from pathlib import Path
 from suanli.study.validate.figure import COLOURS, Series, scatter
 from suanli.study.validate.scenarios import Figure
 from suanli.study.validate.score import Pair, Score, by, score
+from suanli.study.validate.strangers import JUDGED_ONLY
 from suanli.study.validate.targets import Verdict, verdicts
 
 METRIC_NAMES = {
@@ -36,6 +37,7 @@ FAMILY_NAMES = {
     "TRTR1": "TensorRT-LLM on DeepSeek-R1: 8 x B200, 8 x H200",
     "VLLMBK": "vLLM continuous integration: latency of a batch of 8",
     "MLPPOW": "MLPerf power: wall of 8 x H200",
+    **{family: f"{text} (judged only)" for family, text in JUDGED_ONLY.items()},
 }
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 
 from suanli.catalog import Catalog
 from suanli.errors import SuanliError
+from suanli.serving.engine_names import framework_named
+from suanli.study.validate.infersim import infersim_run
+from suanli.study.validate.launch_flags import launch_flags
 from suanli.study.validate.layouts import layout_named
 from suanli.study.validate.measured import Flag, Measurement
-from suanli.study.validate.names import chip_named, framework_named, model_named, weights_named
+from suanli.study.validate.names import chip_named, model_named, weights_named
 
 Row = Mapping[str, str]
 BLACKWELL = (
@@ -124,6 +127,9 @@ def _aiconfigurator(row: Row, base: Measurement) -> Measurement:
         options["length_low_share"] = 0.8
     if mtp:
         options["mtp_draft"] = float(mtp)
+    if row["source_family"] == "INFX":
+        blackwell = base.chip in BLACKWELL
+        options |= launch_flags(base, blackwell)
     return _with(
         base,
         protocol="closed_loop",
@@ -266,16 +272,13 @@ def _deepseek_day(row: Row, base: Measurement) -> Measurement | Skipped:
 def _infersim(row: Row, base: Measurement) -> Measurement | Skipped:
     if base.chip == "nvidia-h800-sxm":
         return Skipped(row["id"], "the same figure is in SGLEP with its conditions")
-    return _with(
-        base,
-        phase=row["phase"],
-        values={
-            ("input_tokens_per_s" if row["phase"] == "prefill" else "output_tokens_per_s"): float(
-                row["value"]
-            )
-        },
-        flags=(*base.flags, Flag("", "conditions", "batch and lengths are not in the table")),
-    )
+    run = infersim_run(base.model, row["phase"])
+    if run is None:
+        return Skipped(row["id"], "no example script tells batch and lengths")
+    name = "input_tokens_per_s" if row["phase"] == "prefill" else "output_tokens_per_s"
+    total = float(row["value"]) * float(str(run["n_chips"]))
+    doubt = Flag("", "conditions", "batch and lengths are those of the simulator's example scripts")
+    return _with(base, phase=row["phase"], values={name: total}, flags=(*base.flags, doubt), **run)
 
 
 def _cloudmatrix(row: Row, base: Measurement) -> Measurement | Skipped:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from suanli.catalog import Catalog
 from suanli.catalog.calibration import calibration_records, framework_records
 from suanli.serving import Coefficients
-from suanli.serving.framework import FrameworkRow, FrameworkTable
+from suanli.serving.framework import ANY, FrameworkRow, FrameworkTable
 from suanli.study.deployment.solve import Deployments
 from suanli.study.validate.measured import Measurement
 from suanli.study.validate.predict import pairs
@@ -80,5 +80,6 @@ def _tables(constants: Sequence[FrameworkRow], without_chip: str | None = None) 
     from suanli.study.calibrate.serving import SOURCE
 
     kernels = [row for row in calibration_records() if row[1] != without_chip]
-    structural = [row for row in framework_records() if row[-1] != SOURCE]
-    return Coefficients(kernels, FrameworkTable([*structural, *constants]))
+    # Bands of what was left out stay: they are residuals of the half that was fitted, not of rows judged here.
+    kept = [row for row in framework_records() if row[-1] != SOURCE or (row[0] == ANY and "_band" in row[3])]
+    return Coefficients(kernels, FrameworkTable([*kept, *constants]))

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from suanli.catalog import Catalog
 from suanli.errors import UnknownIdError
+from suanli.llm.dtypes import dtype, stated
+from suanli.study.validate.checkpoints import HELPERS, checkpoint
 
-# What a checkpoint's name says about its weights, tried in this order on the end of the name.
-_SUFFIXES: tuple[tuple[str, str | None], ...] = (
-    (r"-fp8-dynamic$", "fp8"),
-    (r"-fp8-kv$", "fp8"),
-    (r"-nvfp4(-v\d+)?$", "nvfp4"),
-    (r"-fp4$", "nvfp4"),
-    (r"-mxfp4$", "mxfp4"),
-    (r"-(gptq-)?int8$", "int8"),
-    (r"-(gptq|awq|int4|gptq-int4|w4a16)$", "int4"),
-    (r"-w8a8$", "int8"),
-    (r"-bf16$", "bf16"),
-    (r"-fp8$", "fp8"),
-    (r"-(instruct|chat|base|it|hf|thinking)$", None),
-    (r"-(instruct-)?(v0\.\d|\d{4})$", None),
-    (r"-\d+e(-instruct)?$", None),
-    (r"-17b$", None),
-    (r"-(99|99\.9)$", None),
-)
-# Publishers whose "-FP8" checkpoints scale per tensor or channel; everyone else's are in blocks.
-_PER_TENSOR = ("nvidia", "neuralmagic", "redhatai", "amd")
 # Spellings of the measured tables that no rule covers. Same shape where the exact model is not on record.
 _SPELLINGS = {
     "llama-70b": "llama-2-70b",
-    "llama-7b": "llama-2-7b",
-    "llama2-70b": "llama-2-70b",
-    "llama2-7b": "llama-2-7b",
-    "llama2-13b": "llama-2-13b",
-    "llama-3.3-70b": "llama-3.1-70b",
-    "codellama-13b": "llama-2-13b",
     "deepseek-v3/r1": "deepseek-v3",
     "deepseek-family": "deepseek-r1",
-    "gptj": "gpt-j-6b",
-    "gpt-j": "gpt-j-6b",
 }
 
 
@@ -62,39 +37,57 @@ def model_named(catalog: Catalog, name: str) -> Named:
     Raises:
         UnknownIdError: nothing of that name.
     """
-    label = re.sub(r"\s*\(.*\)$", "", name.strip())
-    organisation = label.partition("/")[0].lower() if "/" in label else ""
-    implied = _implied(label, organisation)
-    for candidate in _candidates(label):
-        try:
-            return Named(str(catalog.model(candidate)["_suanli"]["id"]), implied)
-        except (UnknownIdError, KeyError):
-            continue
-    raise UnknownIdError("model", name, catalog.ids("models"), see="suanli catalog models")
+    read = checkpoint(name)
+    for candidate in (name.strip(), *read.bases):
+        found = catalog.find("models", _SPELLINGS.get(candidate.lower(), candidate))
+        if found is not None:
+            return Named(found, read.weights_dtype)
+    tuned = _tuned(catalog, read.bases[-1])
+    if tuned is not None:
+        return Named(tuned, read.weights_dtype)
+    raise UnknownIdError(
+        "model",
+        name,
+        catalog.ids("models"),
+        see="suanli catalog models",
+        aliases=catalog.aliases("models"),
+        like=read.bases[-1],
+    )
 
 
-def _implied(label: str, organisation: str) -> str | None:
-    lowered = label.lower().replace("_", "-")
-    for pattern, form in _SUFFIXES:
-        if form and re.search(pattern, lowered):
-            return (
-                "fp8_block"
-                if form == "fp8" and pattern == r"-fp8$" and organisation not in _PER_TENSOR
-                else form
-            )
-    return None
+def _tuned(catalog: Catalog, name: str) -> str | None:
+    """The model whose whole name stands in the name of a copy tuned from it: "hermes-3-llama-3.1-8b"."""
+    if HELPERS.search(name):
+        return None
+    aliases = catalog.aliases("models")
+    inside = [
+        known
+        for known in aliases
+        if known in name and _SIZED.search(known) and re.search(rf"(^|[-./]){re.escape(known)}($|-)", name)
+    ]
+    return aliases[max(inside, key=len)] if inside else None
 
 
-def _candidates(label: str) -> list[str]:
-    found = [label]
-    bare = label if label.lower().endswith("/r1") else label.rpartition("/")[2]
-    text = bare.lower().replace("_", "-").replace(" ", "-").removeprefix("meta-")
-    while True:
-        found += [text, *([_SPELLINGS[text]] if text in _SPELLINGS else [])]
-        shorter = next((re.sub(p, "", text) for p, _ in _SUFFIXES if re.search(p, text)), text)
-        if shorter == text:
-            return list(dict.fromkeys(found))
-        text = shorter
+_SIZED = re.compile(r"\d[bm]\b")
+# What stands around the name of an accelerator and does not tell it from another: counts, vendors, packaging.
+_AROUND = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        r"^\d+\s*[x×*]\s*(?=\D)",
+        r"(?<![a-z])\s*[x×*]\s*\d{1,3}$",
+        r"-pcap$",
+        r"\s+\d+-core gpu.*$",
+        r"[-_ ](nv|nvd|nb|cw|trt|amd|dgxc|slurm|docker|cluster|node|server|instance)$",
+        r"[-_ ]?(hbm\d?\w?|gddr\d\w?|lpddr\d\w?|oam|sxm\d?|ubb)$",
+        r"[-_ ]+\d+ ?g(i?b)?$",
+        r"\b(tensor core|tensor-core|gpus?|accelerators?|graphics card|chips?|npus?)\b",
+        r"^(nvidia|amd|intel|google|cloud|aws|amazon|huawei|apple|microsoft|meta|qualcomm|cambricon|hygon|dcu|metax|"
+        r"moore threads|mthreads|iluvatar|kunlunxin|baidu|enflame|biren)[-_ ]+",
+        r"^(tesla|geforce|instinct|radeon|quadro|habana|hgx|dgx|sxm)[-_ ]+",
+        r"(?<=v\d[ep])-\d+$",
+        r"\s*[(\[].*$",
+    )
+)
 
 
 def chip_named(catalog: Catalog, name: str) -> str:
@@ -104,63 +97,79 @@ def chip_named(catalog: Catalog, name: str) -> str:
         UnknownIdError: nothing of that name.
     """
     label = name.strip().replace("\u2011", "-").replace("\u00a0", " ")
-    bare = re.sub(r"\s*\(.*\)$", "", re.sub(r"^\d+\s*x\s+", "", label)).removesuffix("-pcap")
-    without_memory = re.sub(r"\s+\d+ ?gb$", "", bare, flags=re.I)
-    without_cores = re.sub(r"\s+\d+-core gpu.*$", "", bare, flags=re.I)
+    labels = _unwrapped(label)
     for table in ("chips", "devices"):
-        for candidate in (name.strip(), label, bare, without_memory, without_cores):
-            try:
-                return catalog.resolve(table, candidate)
-            except UnknownIdError:
-                continue
-    raise UnknownIdError("chip", name, catalog.ids("chips"), see="suanli catalog chips")
+        for candidate in labels:
+            found = catalog.find(table, candidate)
+            if found is not None:
+                return found
+    raise UnknownIdError(
+        "chip",
+        name,
+        [*catalog.ids("chips"), *catalog.ids("devices")],
+        see="suanli catalog chips",
+        aliases={**catalog.aliases("devices"), **catalog.aliases("chips")},
+        like=labels[-1],
+    )
+
+
+def _unwrapped(label: str) -> list[str]:
+    """The label, then with less and less around it."""
+    found, text = [label], label
+    while True:
+        shorter = text
+        for pattern in _AROUND:
+            shorter = pattern.sub("", shorter).strip(" -_,")
+            if shorter and shorter != text:
+                found.append(shorter)
+        if not shorter or shorter == text:
+            return list(dict.fromkeys(found))
+        text = shorter
 
 
 def weights_named(label: str, model: str, implied: str | None, native: str) -> str:
     """Return our weight format for a label of the measured tables.
 
     Args:
-        label: "fp8/moe fp8_block", "bf16", "not stated" ...
+        label: "fp8/moe fp8_block", "bf16", "not stated", "W4A16 (AWQ)" ...
         model: catalogue id.
         implied: what the checkpoint's name says.
         native: the format the model is published in.
 
     Returns:
         A format of `suanli.llm.DTYPES`, or "native" for the checkpoint as published. FP8 of a model that is published
-        in FP8 blocks is that checkpoint, however the label spells it.
+        in FP8 blocks is that checkpoint, however the label spells it. A label that is none of ours comes back as it is.
     """
     text = label.lower().partition("/")[0].strip()
     if model.startswith("gpt-oss"):
         return "native"
-    if text.startswith("not stated") or not text:
+    if not stated(text):
         return implied or "native"
     if "fp8_block" in label.lower() or (
         text.startswith("fp8") and (native == "fp8_block" or implied == "fp8_block")
     ):
         return "fp8_block"
-    words = {"fp4": "nvfp4", "f16": "fp16", "q4_k_m": "int4_g32", "int4": "int4"}
-    first = re.split(r"[ (]", text)[0]
-    return words.get(first, first)
+    if "mxfp4" in text:
+        return "mxfp4"
+    words = [text, *(word for word in re.split(r"[\s(),;+]+", text) if word)]
+    for word in words:
+        try:
+            return dtype(word).name
+        except UnknownIdError:
+            continue
+    return words[min(1, len(words) - 1)]
 
 
-_FRAMEWORKS = {
-    "tensorrt-llm": "trtllm",
-    "trt-llm": "trtllm",
-    "transformers neuronx": "neuronx",
-    "deepseek in-house": "deepseek",
-    "deepseek profile-data": "deepseek",
-    "cloudmatrix-infer": "cloudmatrix",
-}
+def widened(weights: str, peaks: Collection[str]) -> str:
+    """Return the format that engines run a checkpoint in on a chip without its number format: the same bytes, weights
+    alone narrow (Marlin kernels of vLLM and SGLang); the format itself where the chip has it.
 
-
-def framework_named(label: str) -> str:
-    """Return "name version" of a label: "TensorRT-LLM v0.6.1" -> "trtllm 0.6.1"; "*" where it is not stated."""
-    text = label.strip().lower()
-    if not text or text.startswith("not stated"):
-        return "*"
-    for known, short in _FRAMEWORKS.items():
-        text = text.replace(known, short)
-    text = re.sub(r"\s*\(.*\)$", "", text)
-    name, _, rest = text.partition(" ")
-    version = re.search(r"^v?~?(\d[\w.]*)|(nightly[\w.-]*)|^(b\d+)", rest)
-    return f"{name} {next(filter(None, version.groups()))}" if version else name
+    Args:
+        weights: format of a checkpoint, of `suanli.llm.DTYPES`, or "native".
+        peaks: formats that the chip has a peak for: "bf16", "fp8", "int8", "fp4" ...
+    """
+    if weights in ("fp8", "fp8_block", "mxfp8", "w4afp8") and "fp8" not in peaks:
+        return "int4" if weights == "w4afp8" else "int8_wo"
+    if weights == "int8" and "int8" not in peaks:
+        return "int8_wo"
+    return "mxfp4" if weights == "nvfp4" and "fp4" not in peaks else weights

@@ -11,6 +11,7 @@ from suanli.errors import InputError, NoDataError, SuanliError
 from suanli.study.validate.measured import METRICS, Flag, Measurement, merge
 from suanli.study.validate.names import chip_named, model_named
 from suanli.study.validate.sanity import checked
+from suanli.study.validate.strangers import JUDGED_ONLY
 
 COLUMNS = (
     "family",
@@ -87,6 +88,21 @@ def read_shipped(folder: Path | None = None, catalog: Catalog | None = None) -> 
     if problems:
         raise InputError("\n".join(problems))
     return checked(merge(found), catalog)
+
+
+def read_strangers(catalog: Catalog | None = None) -> list[Measurement]:
+    """Read the families that only judge, which the large table does not hold; none without a source tree.
+
+    Args:
+        catalog: resolves names; the package's own by default.
+
+    Raises:
+        InputError: rows that cannot be read.
+    """
+    try:
+        return [one for one in read_shipped(catalog=catalog) if one.family in JUDGED_ONLY]
+    except NoDataError:
+        return []
 
 
 def _measurement(row: Mapping[str, str], catalog: Catalog) -> Measurement:
