@@ -39,6 +39,8 @@ class Model:
         variants: choices of coefficients that are not continuous (which kernel design); the best fitting one wins.
         starts: starting values from the data, several where the law has several regimes; the best fit wins.
         rate: peak of one processor on each row, for chips of the same design with another rate [FLOP/s].
+        pooled: bounds to use instead where kernels of several designs are fitted together: coefficients that can stand
+            in for one another run to their bounds there.
         logarithmic: search in the logarithm of the coefficients, for laws whose terms span decades.
     """
 
@@ -48,6 +50,7 @@ class Model:
     variants: tuple[Mapping[str, float], ...] = ({},)
     starts: Callable[[Samples], Sequence[Mapping[str, float]]] | None = None
     rate: Callable[[Samples], Array] | None = None
+    pooled: tuple[Parameter, ...] = ()
     logarithmic: bool = False
 
 

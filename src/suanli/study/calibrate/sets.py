@@ -177,7 +177,10 @@ class OperatorCalibration:
         if name not in self._fits:
             parts = [self.halves[key][0] for key in sorted(name)]
             rows = ROWS_PER_FIT if len(parts) == 1 else ROWS_PER_POOL
-            self._fits[name] = fit(self.model, self._referenced(pool(parts, rows)), rows)
+            model = self.model
+            if model.pooled and len({key[2:] for key in name}) > 1:
+                model = replace(model, parameters=model.pooled)
+            self._fits[name] = fit(model, self._referenced(pool(parts, rows)), rows)
         return self._fits[name]
 
     def _referenced(self, samples: Samples) -> Samples:
