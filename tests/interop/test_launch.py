@@ -187,6 +187,22 @@ def test_every_flag_has_its_reason_above_it(case: str, engine: str) -> None:
     assert max(len(line) for line in lines) <= 120
 
 
+@pytest.mark.parametrize(
+    ("engine", "flags"),
+    [
+        ("vllm", ("--enable-eplb", "--eplb-config '{\"num_redundant_experts\":32}'")),
+        ("sglang", ("--enable-eplb", "--ep-num-redundant-experts 32")),
+    ],
+)
+def test_copies_of_experts_are_asked_for(engine: str, flags: tuple[str, str]) -> None:
+    """DeepSeek's decode unit: 256 experts and 32 copies on 144 chips, two on each."""
+    text = launch_script(launch(replace(server("", 1, dp=144, ep=144), copies=32), experts=256), engine)
+    assert "Experts lie whole on 144 chips, 2 of 256 on each" in text
+    assert all(f"\n  {flag}\n" in text for flag in flags)
+    plain = launch_script(launch(server("", 1, dp=128, ep=128), experts=256), engine)
+    assert "eplb" not in plain and "redundant" not in plain
+
+
 # -- the commands -------------------------------------
 def started(tmp_path: Path, script: str, hosts: int, *more: str) -> list[list[str]]:
     """Run a script on each node, `vllm` and `python` replaced; returns node, chips and arguments of each call."""

@@ -83,6 +83,8 @@ def test_what_was_not_fitted_is_said_and_widens() -> None:
     assert any("vllm of no stated version" in note for note in nameless.notes)
     model = ask("qwen3-30b-a3b", "vllm 0.18.0", concurrency=32.0)
     assert any("qwen3-30b-a3b on vllm" in note for note in model.notes)
+    sister = ask("llama-3.3-70b", "vllm 0.12.0", concurrency=32.0)
+    assert not any("was fitted" in note for note in sister.notes)
     engine = ask("gpt-oss-120b", "mindie 2.0", concurrency=32.0)
     assert any("no run of mindie" in note.lower() for note in engine.notes)
     both = ask("qwen3-30b-a3b", "vllm 0.3", concurrency=32.0)

@@ -14,7 +14,9 @@ from suanli.catalog import Catalog
 from suanli.catalog.calibration import read_tables
 from suanli.llm import from_config
 from suanli.serving import Accelerator, Coefficients, Estimate, Point, accelerator, estimate, estimates
+from suanli.serving.aggregated import load_of
 from suanli.serving.bands import step_band, ttft_band
+from suanli.serving.closed_loop import closed_loop
 from suanli.serving.engine import engine, flattened_sigma, tokens_per_step
 from suanli.serving.point import Band
 
@@ -325,3 +327,31 @@ def test_bands_widen_with_what_is_not_known() -> None:
 def test_basis_says_what_was_measured(chip_id: str, basis: str) -> None:
     found = ask("llama-3.1-8b", chip=accelerator(chip_id, H200))
     assert found.basis == basis
+
+
+@laws
+@given(
+    st.sampled_from(("vllm", "sglang", "trtllm", "*")),
+    st.sampled_from((1, 4, 32, 256)),
+    st.floats(64.0, 60_000.0),
+    st.floats(2.0, 2000.0),
+)
+def test_a_replica_prefills_at_most_all_the_time(
+    framework: str, clients: int, isl: float, osl: float
+) -> None:
+    """One replica computes all prompts: rate x time of a prompt cannot be above 1."""
+    asked = point("llama-3.1-8b", n_chips=1, tp=1, framework=framework, isl=isl, osl=osl, concurrency=clients)
+    ready = engine(asked, TABLES)
+    found = closed_loop(ready.table, ready.serving.values, replace(load_of(asked, ready), capacity=1e9))
+    assert float(found.requests_per_s * found.prefill_s) <= 1.0 + 1e-6
+
+
+@laws
+@given(st.sampled_from(("vllm", "sglang", "trtllm", "*")), st.floats(64.0, 100_000.0), st.floats(2.0, 1000.0))
+def test_no_token_comes_faster_than_the_weights_are_read(framework: str, isl: float, osl: float) -> None:
+    """However short the answers beside a long prompt, a step that decodes reads all weights."""
+    asked = point("llama-3.1-8b", n_chips=1, tp=1, framework=framework, isl=isl, osl=osl, concurrency=1)
+    assume(estimate(asked, TABLES).status == "ok")
+    ready = engine(asked, TABLES)
+    found = closed_loop(ready.table, ready.serving.values, load_of(asked, ready))
+    assert float(found.decode_step_s) >= 0.9 * ready.weights_bytes / H200["memory_bandwidth"]

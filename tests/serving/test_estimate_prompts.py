@@ -103,13 +103,17 @@ def test_deepseek_with_attention_data_parallelism(
 
 def test_prompts_of_llama_cpp_widen_blocks_and_run_through_a_pipeline() -> None:
     fields: dict[str, object] = {"phase": "prefill", "isl": 2048.0, "concurrency": 1.0}
-    one = point("llama-3-8b", "a100_sxm", "llama.cpp", n_chips=1, weights_dtype="int4", **fields)
+    one = point("llama-3-8b", "a100_sxm", "llama.cpp b2700", n_chips=1, weights_dtype="int4", **fields)
     wide = ask(replace(one, weights_dtype="fp16"))
     narrow = ask(one)
     assert "widening" in narrow.parts and "widening" not in wide.parts
     assert narrow.ttft_s and wide.ttft_s
     # 4 batches of 512 tokens write and read 16 bits of the 6.98e9 values of the layers at 0.8 of 2.04 TB/s.
     assert narrow.parts["widening"] == pytest.approx(4 * 4.0 * 6.98e9 / (0.8 * 2.04e12), rel=0.02)
+    later = ask(replace(one, framework="llama.cpp b4000"))
+    assert "widening" not in later.parts and later.ttft_s is not None
+    # Unpacking blocks adds work: many rows are no faster than with 16-bit weights.
+    assert wide.ttft_s.value * 0.97 < later.ttft_s.value < narrow.ttft_s.value
     stages = ask(replace(one, n_chips=4, pp=4, weights_dtype="fp16"))
     assert stages.ttft_s is not None
     # Four batches in four stages take seven turns of a sixteenth each.

@@ -97,7 +97,7 @@ def _frameworks(folder: Path, target: Path | None, _: tuple[str, ...]) -> list[d
     from suanli.serving import Coefficients
     from suanli.study.calibrate.serving import fitted, structural_table
     from suanli.study.calibrate.serving_rows import halves, rows_of
-    from suanli.study.calibrate.serving_spread import spread_rows
+    from suanli.study.calibrate.serving_spread import nameless, spread_rows
     from suanli.study.calibrate.serving_table import framework_rows, write_rows
     from suanli.study.deployment.solve import Deployments
     from suanli.study.validate import read
@@ -106,10 +106,12 @@ def _frameworks(folder: Path, target: Path | None, _: tuple[str, ...]) -> list[d
     own = FILE if target is None else target / _FILES["kernels"]
     base = structural_table(framework_records())
     tables = Coefficients(calibration_records(own if own.is_file() else FILE), base)
-    groups = rows_of(read(folder)[0], Deployments(tables=tables), tables)
+    deployments, measured = Deployments(tables=tables), read(folder)[0]
+    groups = rows_of(measured, deployments, tables)
     fit, judge = halves(groups, "fit"), halves(groups, "judge")
     sets = fitted(fit, base)
-    rows = framework_rows(sets, fit, judge) + spread_rows(sets, fit, base)
+    rows = framework_rows(sets, fit, judge)
+    rows += spread_rows(sets, fit, rows_of(nameless(measured), deployments, tables), base)
     if target is not None:
         path = target / _FILES["frameworks"]
         if not path.is_file():

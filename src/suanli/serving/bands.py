@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 from suanli.serving.framework import ANY, ServingSet
@@ -78,7 +79,7 @@ def of_deployment(found: ServingSet, framework: str, version: str, model: str) -
         unknown.append(f"{framework} {version}" if version else f"{framework} of no stated version")
         steps.append(values.tpot_band_version)
         firsts.append(values.ttft_band_version)
-    if model not in found.models:
+    if _line(model) not in {_line(one) for one in found.models}:
         unknown.append(f"{model} on {framework}")
         steps.append(values.tpot_band_model)
         firsts.append(values.ttft_band_model)
@@ -89,6 +90,11 @@ def of_deployment(found: ServingSet, framework: str, version: str, model: str) -
     )
     note = f"No run of {' or '.join(unknown)} was fitted: wider bands." if unknown else ""
     return replace(found, values=wide), note
+
+
+def _line(model: str) -> str:
+    """A model's id without its minor version: those of one line and size share a shape (Llama 3, 3.1 and 3.3)."""
+    return re.sub(r"(\d)\.\d+", r"\1", model)
 
 
 def widened(known: float, *others: float) -> float:

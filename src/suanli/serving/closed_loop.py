@@ -253,27 +253,31 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     emitted = np.maximum(output / load.tokens_per_step, 1.0)
     mixed = serving.mixed
     groups = table.placement.dp
+    started = others * serving.recv_interval / emitted
+    evenly = spread_over_groups(started, groups) if groups > 1 else None
     # The step is nearly linear in the batch, so its ends are timed once and the passes below interpolate.
     half, whole = decode_step_s(table, serving, np.stack([0.5 * running, running]), context, load)
     besides = np.stack([running * mixed, np.zeros_like(running)])
     cost, lone = prompt_cost(table, serving, besides, new, cached).unstacked()
     batch, waited = running, np.zeros(())
+    group = np.minimum(cost.group, running) if mixed > 0.5 else running
+    met_s, whole_slope = group * cost.packed_s, 2.0 * (whole - half)
     for _ in range(_PASSES):
-        step = whole + (whole - half) * 2.0 * (np.maximum(batch / running, 0.25) - 1.0)
-        met = others * cost.alone_s / (emitted * step + others * cost.alone_s + cost.alone_s)
+        step = whole + whole_slope * (np.maximum(_live_share(batch / running, running), 0.25) - 1.0)
         # The busier prefill is, the more prompts share a step.
-        if groups > 1:
-            met = spread_over_groups(others * serving.recv_interval / emitted, groups)
+        met = others * cost.alone_s / (emitted * step + others * cost.alone_s + cost.alone_s)
+        met = met if evenly is None else evenly
         added = cost.alone_s + (cost.packed_s - cost.alone_s) * met
-        group = np.minimum(np.where(mixed > 0.5, cost.group, running), running)
         spread = load.length_spread * emitted * step
-        alike = 1.0 / (1.0 + (_LOOSE * spread / (group * cost.packed_s)) ** 2)
+        alike = 1.0 / (1.0 + (_LOOSE * spread / met_s) ** 2)
         tied = alike * serving.lockstep
         share = emitted * step / (emitted * step + waited)
         seen = tied * (1.0 - 0.5 * (1.0 - mixed)) + (1.0 - tied) * share
         per_step = step + others * added / emitted * seen
         cycle = emitted * per_step + waited + step
-        wait, waited, burst = _first_tokens(serving, cost, running, step, added, cycle, alike)
+        wait, waited, burst = _first_tokens(serving, cost, running, met_s, step, added, cycle, alike)
+        # One replica computes all prompts: what of them no TPOT shows, somebody waits for.
+        waited = np.maximum(waited, running * added - emitted * per_step)
         batch = np.maximum(running * emitted * per_step / (emitted * per_step + waited), 1e-6)
     queued = np.maximum(clients - capacity, 0.0)
     cycle = emitted * per_step + waited
@@ -298,21 +302,42 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     )
 
 
+def _live_share(share: Array, running: Array) -> Array:
+    """Mean batch of the steps that decode, over those running: p/(1 - (1 - p)^N); a step decodes one at least [1].
+
+    Args:
+        share: p, mean over time of the sequences that decode, over N [1].
+        running: N, sequences admitted [1].
+    """
+    p = np.clip(share, 1e-6, 1.0 - 1e-9)
+    return np.asarray(p / -np.expm1(running * np.log1p(-p)))
+
+
 def _first_tokens(
-    serving: Serving, cost: Prompt, running: Array, step: Array, added: Array, cycle: Array, alike: Array
+    serving: Serving,
+    cost: Prompt,
+    running: Array,
+    met_s: Array,
+    step: Array,
+    added: Array,
+    cycle: Array,
+    alike: Array,
 ) -> tuple[Array, Array, Array]:
     """Wait of a prompt for those before it, time to its first token in the steady state, and in the burst [s]."""
     others, mixed, late = np.maximum(running - 1.0, 0.0), serving.mixed, delivery_steps(serving)
-    busy = np.minimum(others * added / cycle, 0.999)
-    wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * others * added)
+    work = others * added
+    busy = np.minimum(work / cycle, 0.999)
     # Requests of one length come back one by one, as regularly as they were served: nothing queues.
-    wait = wait * (1.0 - alike)
-    # Those that came since the scheduler last looked are computed together.
-    come = np.minimum(others * (serving.recv_interval - 1.0) * step / cycle, others)
-    apart = step * (0.5 + late + mixed * cost.steps) + added + np.maximum(wait, come * cost.packed_s)
+    wait = np.minimum(0.5 * added * busy / (1.0 - busy), 0.5 * work) * (1.0 - alike)
+    apart = step * (0.5 + late + mixed * cost.steps) + added + wait
+    if serving.recv_interval > 1.0:
+        # Those that came since the scheduler last looked are computed together.
+        come = np.minimum(others * (serving.recv_interval - 1.0) * step / cycle, others)
+        apart = apart + np.maximum(come * cost.packed_s - wait, 0.0)
     burst = 0.5 * cost.packed_s * (running + np.minimum(cost.group, running)) + step * (mixed + late)
-    group = np.minimum(cost.group, running)
-    together = np.where(mixed > 0.5, group * cost.packed_s + step * (cost.steps + late), burst)
+    if not serving.lockstep:
+        return wait, apart, burst
+    together = met_s + step * (cost.steps + late) if mixed > 0.5 else burst
     return wait, apart + alike * serving.lockstep * (np.maximum(together, apart) - apart), burst
 
 

@@ -123,7 +123,8 @@ def _pool_answer(
     known, values = serving.framework != "*", serving.values
     factor = step_band(values.tpot_band, ready.table.basis, known)
     if point.phase == "prefill":
-        factor = prompt_band(values.tpot_band if known else values.prompt_band, ready.table.basis)
+        fitted = max(values.tpot_band, values.prompt_band_fitted)
+        factor = prompt_band(fitted if known else values.prompt_band, ready.table.basis)
     if serving.refinement is not None:
         factor = serving.refinement.pool_width(factor, prefill=point.phase == "prefill")
 

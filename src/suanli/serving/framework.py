@@ -71,13 +71,15 @@ class Serving:
         wire_factor: bytes over links in collectives over what the measured kernels need; above 1 where the engine's
             are slower than those [1].
         ubatch_tokens: prompt tokens that a static engine computes at a time; 0: whole batches [token].
-        widens: 1 where prompts widen quantised weights to 16 bits in memory before the products, once a batch [1].
+        widens: 1 where prompts on CUDA widen quantised weights to 16 bits in memory before the products, once a
+            batch [1].
         draft_tokens: draft tokens a step where the point does not say [token].
         prefill_overlap: share of exchange that hides behind computing in a prefill pool [1].
         decode_overlap: the same in a decode pool [1].
         tpot_band: 90 % band of TPOT as a factor, where the chip's kernels are known [1].
         ttft_band: 90 % band of TTFT as a factor, away from saturation [1].
         prompt_band: 90 % band of the time of a batch of prompts, where no run of the framework was fitted [1].
+        prompt_band_fitted: the same where runs were fitted [1].
         tpot_band_large: 90 % band of TPOT of batches of `bands.LARGE` sequences and more in an attention group [1].
         tpot_band_version: 90 % band of TPOT where the framework was fitted in other versions only [1].
         ttft_band_version: the same of TTFT [1].
@@ -113,6 +115,7 @@ class Serving:
     tpot_band: float = 1.35
     ttft_band: float = 2.2
     prompt_band: float = 1.6
+    prompt_band_fitted: float = 1.4
     tpot_band_large: float = 1.0
     tpot_band_version: float = 1.0
     ttft_band_version: float = 1.0
@@ -214,9 +217,9 @@ def _is_older(place: tuple[str, str, str], framework: str, kind: str) -> bool:
 
 
 def _number(version: str) -> tuple[int, ...]:
-    """The numbers that a version starts with: (0, 6, 6) of "0.6.6.post1", none of "nightly"."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
+    """The numbers that a version starts with: (0, 6, 6) of "0.6.6.post1", (2700,) of "b2700", none of "nightly"."""
+    match = re.match(r"b?(\d+(?:\.\d+)*)", version)
+    return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
 def split_framework(text: str) -> tuple[str, str]:

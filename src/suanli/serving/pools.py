@@ -122,7 +122,8 @@ def prefill_pool(ready: Engine, prompts: float, isl: float, options: Mapping[str
 def _widening_s(ready: Engine) -> float:
     """Time to widen quantised weights to 16 bits in memory and read them again, all stages [s]."""
     form = number_format(ready.precision.ffn)
-    if not ready.serving.values.widens or form.weight_bytes > 1.5 or form.activation_bytes < 1.5:
+    cuda = ready.chip.id.startswith("nvidia-")
+    if not (cuda and ready.serving.values.widens) or form.weight_bytes > 1.5 or form.activation_bytes < 1.5:
         return 0.0
     held = weight_bytes(ready.model, ready.precision.weights)
     layers = held.attention + held.ffn + held.experts

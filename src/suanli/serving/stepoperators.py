@@ -131,6 +131,7 @@ def add_products(
         found = kernels.get("gemm", GemmCoefficients, form)
         time = gemm_time_s(m, n, k, form, chip, found)
         if kernels.framework not in MEASURED_FRAMEWORKS:
+            time = np.maximum(time, _widened_s(m, n, k, form, kernels))
             time = np.minimum(time, _vector_s(m, n, k, form, kernels))
         time = np.where(
             m > 0.0, time + quantise_time_s(m, k, form, chip, _FUSED if form == "fp8" else _BLOCKS), 0.0
@@ -163,6 +164,20 @@ def _vector_s(m: Array, n: Array, k: Array, form: str, kernels: Kernels) -> Arra
     bandwidth = np.asarray(kernels.chip.operators.memory_bandwidth_bytes_per_s) * _VECTOR_EFFICIENCY
     time = _VECTOR_LAUNCH_S + gemm_bytes(m, n, k, form) / bandwidth
     return np.where(m <= _VECTOR_ROWS, time, np.inf)
+
+
+def _widened_s(m: Array, n: Array, k: Array, form: str, kernels: Kernels) -> Array | float:
+    """Least time of products whose weights are widened to 16 bits on the way: the arithmetic of 16-bit products.
+
+    Kernels for such weights were measured where few rows make them bound by memory; with many, unpacking adds work.
+    """
+    kind = number_format(form)
+    if kind.weight_bytes > 1.5 or kind.activation_bytes < 1.5:
+        return 0.0
+    chip = kernels.chip.operators
+    wide = "bf16" if "bf16" in chip.peak_flop_per_s else "fp16"
+    boundless = replace(chip, memory_bandwidth_bytes_per_s=np.inf)
+    return gemm_time_s(m, n, k, wide, boundless, kernels.get("gemm", GemmCoefficients, wide))
 
 
 @dataclass(frozen=True, slots=True)

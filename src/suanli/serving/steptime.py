@@ -117,9 +117,9 @@ class StepTable:
             return self.rest_s(beside + new) - self.rest_s(beside)
         shared = self.times_s[self.names.index("experts")] if "experts" in self.names else 0.0 * self.rest
         own = self.rest - shared
-        rows = (beside, beside + new, beside + groups * new)
-        base, _, most = (np.interp(one, self.grid, own) for one in rows)
-        before, after, _ = (np.interp(one, self.grid, shared) for one in rows)
+        rows = np.stack(np.broadcast_arrays(beside, beside + groups * new, beside + new))
+        base, most = np.interp(rows[:2], self.grid, own)
+        before, after = np.interp(rows[::2], self.grid, shared)
         return np.asarray(most - base + after - before)
 
     def logits_s(self, rows: ArrayLike) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,24 +18,40 @@ Array = NDArray[np.float64]
 _QUANTILE = 0.9
 # Below this many rows to fit the rest on, the constants of any framework stand in.
 _FEWEST = 8
+# Rows whose TTFT is the time of prompts: this many clients at most, tokens of a prompt at least.
+_FEW_CLIENTS = 8.0
+_LONG_PROMPT = 7000.0
 # Prompts take up to this share of time where TTFT is judged: beyond it queueing decides.
 _CALM = 0.8
 
 
+def nameless(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """The measurements of the half that is fitted, as if nobody knew their framework.
+
+    Args:
+        measurements: what was measured.
+    """
+    return [replace(one, framework=ANY) for one in measurements if one.half == "fit"]
+
+
 def spread_rows(
-    sets: Mapping[tuple[str, str], FittedSet], groups: Sequence[Rows], table: FrameworkTable
+    sets: Mapping[tuple[str, str], FittedSet],
+    groups: Sequence[Rows],
+    unnamed: Sequence[Rows],
+    table: FrameworkTable,
 ) -> list[FrameworkRow]:
     """Bands of deployments that are unlike those fitted, as rows of the framework table.
 
     Each version, then each model, is predicted by constants that were fitted on the others of its framework and kind;
-    all rows by the constants of any framework. The band is what nine of ten residuals keep, frameworks pooled.
+    all rows by constants and kernels of any framework. The band is what nine of ten residuals keep, frameworks pooled.
 
     Args:
         sets: what was fitted.
         groups: rows it was fitted on.
+        unnamed: the same rows on engines of no known framework.
         table: constants that are not fitted, and the prior.
     """
-    rows = []
+    rows = [_prompts(sets, groups)]
     for kind in KINDS:
         mine = {name: one for (name, of), one in sets.items() if of == kind}
         if not mine:
@@ -49,9 +65,22 @@ def spread_rows(
         tpot = np.where(batch >= LARGE, np.concatenate([errors for errors, _ in fitted]), np.nan)
         if np.isfinite(tpot).any():
             rows.append(_row(kind, "tpot_band_large", tpot, f"at {LARGE:g} clients and more"))
-        plain = [_errors([one], lambda group, kind=kind: _plain(group, kind, table)) for one in members]  # type: ignore[misc]
-        rows += _rows(kind, "", plain, "predicted by the constants of any framework")
+        plain = [_errors([one], _plainly(kind, table)) for one in unnamed if one.ready.table.kind == kind]
+        rows += _rows(kind, "", plain, "predicted by constants and kernels of any framework")
     return rows
+
+
+def _prompts(sets: Mapping[tuple[str, str], FittedSet], groups: Sequence[Rows]) -> FrameworkRow:
+    """Band of the time of prompts: TTFT of long prompts that hardly queue, kinds pooled."""
+    errors = []
+    for one in groups:
+        found = sets[one.framework, one.ready.table.kind]
+        load = one.load
+        lone = (np.asarray(load.clients) <= _FEW_CLIENTS) & (np.asarray(load.input_tokens) >= _LONG_PROMPT)
+        errors.append(one.errors(found.of(one))[1][np.broadcast_to(lone, (len(one.measured),))])
+    return _row(
+        ANY, "prompt_band_fitted", np.concatenate(errors), "prompts above 7,000 tokens, 8 clients at most"
+    )
 
 
 def _rows(kind: str, suffix: str, parts: Sequence[tuple[Array, Array]], how: str) -> list[FrameworkRow]:
@@ -94,7 +123,7 @@ def _constants(others: Sequence[Rows], found: FittedSet) -> Callable[[Rows], Ser
     graphs = [one for one in others if not one.eager]
     table, kind = found.table, found.kind
     if sum(len(one.measured) for one in graphs) < _FEWEST:
-        return lambda group: _plain(group, kind, table)
+        return _plainly(kind, table)
 
     def base(group: Rows) -> Serving:
         return table.serving(found.framework, group.version, kind).values
@@ -104,8 +133,9 @@ def _constants(others: Sequence[Rows], found: FittedSet) -> Callable[[Rows], Ser
     return replace(fresh, versions=drifts(graphs, fresh)).of
 
 
-def _plain(group: Rows, kind: str, table: FrameworkTable) -> Serving:
-    return table.serving(group.framework, group.version, kind).values
+def _plainly(kind: str, table: FrameworkTable) -> Callable[[Rows], Serving]:
+    """Constants that are not fitted."""
+    return lambda group: table.serving(group.framework, group.version, kind).values
 
 
 def _errors(groups: Sequence[Rows], of: Callable[[Rows], Serving]) -> tuple[Array, Array]:

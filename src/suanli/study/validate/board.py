@@ -163,9 +163,9 @@ measurements inside our 90 % band, width its mean half-width as a factor. Rank i
 that differ in layout and concurrency only (median over groups of four and more). "Clean" leaves out rows that a sanity
 check doubts (weights that do not fit, faster than memory allows, a batch limit of the server and the like); they are
 flagged, not dropped, and count under "all". TPOT is (end to end - TTFT)/(tokens - 1). The fit half of INFX and AICGAP
-was used for the constants of the frameworks, the fit half of SPLITWISE for the host time of its engine, and the GPT-J
-and Mixtral rows of MLPPOW for host and fan power; nothing here was fitted on the other rows, though forms were chosen
-by people who had seen them. What was fitted on what stands in the columns `fitted_on` of `calibration.csv`,
+was used for the constants of the frameworks, the fit half of SPLITWISE for host time and collectives of its engine,
+and the GPT-J and Mixtral rows of MLPPOW for host and fan power; nothing here was fitted on the other rows, though forms
+were chosen by people who had seen them. What was fitted on what stands in the columns `fitted_on` of `calibration.csv`,
 `frameworks.csv` and `power_model.csv`. Kernel errors stand on the [calibration page](calibration.md).
 """
 
