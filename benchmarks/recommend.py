@@ -12,12 +12,14 @@ DENSE = ("--model", "qwen3-32b", "--ttft-slo", "2 s", "--tpot-slo", "30 ms")
 SPARSE = ("--model", "deepseek-v3", "--ttft-slo", "3 s", "--tpot-slo", "50 ms")
 
 
-def _search(model: str, ttft_slo_s: float, tpot_slo_s: float) -> float:
+def _search(
+    model: str, ttft_slo_s: float, tpot_slo_s: float, chip: str = "h200_sxm", chips: int = 32
+) -> float:
     """CPU seconds of one search in process; another search has loaded code and catalogue, no step table is kept."""
     from suanli.study.deployment.solve import Deployments
     from suanli.study.recommend import Question, read_limit, recommend
 
-    question = Question(model, ("h200_sxm",), 4000, 1000, read_limit(32, None, None), ttft_slo_s, tpot_slo_s)
+    question = Question(model, (chip,), 4000, 1000, read_limit(chips, None, None), ttft_slo_s, tpot_slo_s)
     recommend(replace(question, model="qwen3-8b", limit=read_limit(1, None, None)), Deployments())
     fresh = Deployments()
     start = time.process_time()
@@ -37,6 +39,12 @@ SPECS = [
         3.0,
         "recommend, DeepSeek-V3 on 32 H200, in process",
         lambda: _search("deepseek-v3", 3.0, 0.05),
+    ),
+    Spec(
+        "recommend-supernode",
+        5.0,
+        "recommend, DeepSeek-V3 on 384 Ascend 910C (768 ranks), in process",
+        lambda: _search("deepseek-v3", 5.0, 0.05, "huawei-ascend-910c", 384),
     ),
     Spec(
         "recommend-cold",

@@ -107,7 +107,7 @@ SPECS = (
         Spec(
             "simulate",
             1e-5,
-            "CPU s a request: Azure lengths, one A100, warm",
+            "CPU s a request: Azure lengths, one A100, operator times, warm",
             lambda: _per_request(_LOADED, 19_000),
         ),
         Spec(

@@ -8,6 +8,7 @@
     │   ├── ScenarioError           2   a scenario: every problem of the file at once
     │   └── UnknownIdError          2   no such chip, model, site, metric ...; names the close ones
     ├── InfeasibleError             1   the question is fine, the answer is no (does not fit, SLO missed)
+    │   └── ShortOfMemoryError      1   weights, or one sequence beside them, do not fit
     └── NoDataError                 3   the catalogue lacks a fact that the calculation cannot do without
 
 Anything else that reaches the command line is a defect of suanli and exits with 4.
@@ -88,6 +89,10 @@ class InfeasibleError(SuanliError):
     """The plan cannot be: says which limit binds and the smallest change that would fit."""
 
     exit_code = 1
+
+
+class ShortOfMemoryError(InfeasibleError):
+    """Weights, or the cache of one sequence beside them, do not fit."""
 
 
 class NoDataError(SuanliError):

@@ -74,6 +74,28 @@ def test_rows_of_the_csv_are_points_for_estimate(suanli: Cli, tmp_path: Path) ->
             assert float(row["usd_per_mtok_output"]) == pytest.approx(float(row["usd_per_mtok"]), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("chip", "more"),
+    [
+        ("amd-mi250x", ()),
+        ("huawei-ascend-910c", ("--prefix", "0.5", "--option", "max_sequences=20")),
+    ],
+)
+def test_conditions_and_ranks_are_in_the_csv(
+    suanli: Cli, tmp_path: Path, chip: str, more: tuple[str, ...]
+) -> None:
+    asked = ("--model", "qwen3-30b-a3b", "--chip", chip, "--isl", "1000", "--osl", "200", "--chips", 4)
+    assert suanli("recommend", *asked, *more, "--mode", "aggregated", "-o", "front.csv").code == 0
+    assert suanli("estimate", "--batch", "front.csv", "-o", "again.csv").code == 0
+    again = list(csv.DictReader(io.StringIO((tmp_path / "again.csv").read_text(encoding="utf-8"))))
+    assert len(again) > 3 and {row["layout_in_ranks"] for row in again} == {"1"}
+    for row in again:
+        assert row["status"] == "ok", row["reason"]
+        for ours, theirs in (("tpot_s", "mean_tpot_s"), ("output_tokens_per_s", "total_output_tokens_per_s")):
+            assert float(row[ours]) == pytest.approx(float(row[theirs]), rel=1e-5)
+        assert float(row["usd_per_mtok_output"]) == pytest.approx(float(row["usd_per_mtok"]), rel=1e-5)
+
+
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
 def test_a_launch_script_is_written_and_is_bash(suanli: Cli, tmp_path: Path, engine: str) -> None:
     done = suanli("recommend", *SMALL, *SLOS, "--chips", 4, "--export", engine, "-o", "launch.sh")
@@ -185,7 +207,9 @@ def test_conditions_beside_the_flags_count(suanli: Cli) -> None:
 def test_a_prompt_beyond_the_model_is_remarked_on(suanli: Cli) -> None:
     done = suanli("recommend", *SMALL, "--chips", 1, "--isl", "100000")
     text = " ".join(done.out.split())
-    assert re.search(r"qwen3-8b is published for [34][\d,]+ tokens of context, requests here hold 100,200", text)
+    assert re.search(
+        r"qwen3-8b is published for [34][\d,]+ tokens of context, requests here hold 100,200", text
+    )
     assert "No objective for TTFT (--ttft-slo) and TPOT (--tpot-slo)" in text
     assert "One more chip brings" in text
 

@@ -64,6 +64,95 @@ def test_metrics_contract(trace: str) -> None:
     assert found["partial"] is False
 
 
+def test_operators_are_the_default_and_say_how_sure_they_are(trace: str) -> None:
+    found = document("--trace", trace)
+    physics, metrics = found["physics"], found["metrics"]
+    assert physics["kind"] == "operators"
+    assert physics["basis"] == {"replica": "calibrated"}
+    band = physics["step_band"]["replica"]
+    assert 1.05 < band < 3.0
+    tpot = metrics["sim.tpot_mean"]
+    assert tpot["value"] / tpot["low"] == pytest.approx(band, rel=0.25)
+    assert tpot["high"] / tpot["value"] == pytest.approx(band, rel=0.25)
+    ttft = metrics["sim.ttft_mean"]
+    assert ttft["low"] < ttft["value"] / band and ttft["high"] > ttft["value"] * band
+    assert (metrics["sim.completed"]["low"], metrics["sim.requests"]["low"]) == (None, None)
+    text = run("--trace", trace).stdout
+    assert "90 % band" in text
+    assert "Basis: calibrated operators, constants of any framework; step times within" in " ".join(
+        text.split()
+    )
+    single = document("--trace", trace, "--no-band")
+    assert single["metrics"]["sim.tpot_mean"]["low"] is None
+    assert single["metrics"]["sim.tpot_mean"]["value"] == tpot["value"]
+
+
+def test_constants_are_those_of_the_framework(trace: str) -> None:
+    limits = {
+        name: document("--trace", trace, "--no-band", "--framework", name)["physics"]
+        for name in ("vllm 0.19.0", "sglang")
+    }
+    assert limits["vllm 0.19.0"]["framework"].startswith("vllm")
+    assert limits["vllm 0.19.0"]["limits"]["replica"]["policy"] == "continuous"
+    assert limits["sglang"]["limits"]["replica"]["policy"] == "prefill-first"
+    own = document(
+        "--trace", trace, "--no-band", "--max-num-seqs", "3", "--chunk", "77", "--policy", "static"
+    )
+    assert own["physics"]["limits"]["replica"] | {"kv_tokens": 0} == {
+        "policy": "static",
+        "max_num_seqs": 3,
+        "max_batched_tokens": 77,
+        "kv_tokens": 0,
+    }
+    assert own["metrics"]["sim.queue_p99"]["value"] > limits_of(trace)
+
+
+def limits_of(trace: str) -> float:
+    return float(document("--trace", trace, "--no-band")["metrics"]["sim.queue_p99"]["value"])
+
+
+def test_the_roofline_stays_for_what_ifs(trace: str) -> None:
+    found = document("--trace", trace, "--physics", "roofline")
+    assert found["physics"]["kind"] == "roofline" and found["physics"]["framework"] is None
+    assert found["physics"]["limits"]["replica"]["max_num_seqs"] == 256
+    assert found["metrics"]["sim.tpot_mean"]["low"] is None
+    operators = document("--trace", trace, "--no-band")["metrics"]["sim.tpot_mean"]["value"]
+    assert found["metrics"]["sim.tpot_mean"]["value"] == pytest.approx(operators, rel=0.6)
+    assert "roofline with assumed efficiencies" in run("--trace", trace, "--physics", "roofline").stdout
+
+
+def test_a_cached_share_shortens_prompts(trace: str) -> None:
+    plain, cached = (
+        document("--trace", trace, "--no-band", "--prefix-share", share)["metrics"] for share in ("0", "0.75")
+    )
+    assert cached["sim.kv_hit_share"]["value"] == pytest.approx(0.75, abs=0.01)
+    assert cached["sim.ttft_mean"]["value"] < plain["sim.ttft_mean"]["value"]
+
+
+@pytest.mark.parametrize("physics", ["operators", "roofline"])
+def test_separate_pools_with_drafts(trace: str, physics: str) -> None:
+    day = str(ROOT / "scenarios" / "deepseek-day.toml")
+    options = [
+        "--trace",
+        trace,
+        "--qps",
+        "2",
+        "--replicas",
+        "1:1",
+        "--physics",
+        physics,
+        "--no-band",
+        "--json",
+    ]
+    done = CliRunner().invoke(
+        command, [day, *options, "--set", "llm.mtp=true"], catch_exceptions=False, standalone_mode=False
+    )
+    found = json.loads(done.stdout)
+    assert set(found["physics"]["basis"]) == {"prefill", "decode"}
+    assert found["metrics"]["sim.completed"]["value"] == 200
+    assert 0.0 < found["metrics"]["sim.tpot_mean"]["value"] < 0.1
+
+
 def test_files(trace: str, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     found = document("--trace", trace, "-o", str(folder), "--window", "0:20", "--replicas", "2")
@@ -140,6 +229,7 @@ def test_tiers_report_what_they_saved(tmp_path: Path) -> None:
         (("--arrivals", "gamma"), "needs --qps"),
         (("--tiers", "tape=1 TB"), "NAME one of host"),
         (("--window", "abc"), "START:END"),
+        (("--prefix-share", "1"), "--prefix-share is a share of prompts"),
         (("--requests", "900", "--no-wrap"), "has 200 requests, 900"),
     ],
 )

@@ -37,6 +37,7 @@ class Request:
     held: list[int] = field(default_factory=list)  # cached blocks it refers to
     cached: int | None = None
     preempted: int = 0
+    promise: int = 0
 
     def key(self) -> tuple[int, int]:
         return (self.priority, self.ticket)
@@ -144,7 +145,8 @@ class Replica:
         batch = len(step["decodes"])
         context = sum(r.computed + r.gained + 1 for r in step["decodes"])
         pairs = sum(sum(r.computed + i + 1 for i in range(n)) for r, n in step["chunks"])
-        took = float(kind["model"].step_time_s(prompts + batch * (1 + kind["drafts"]), batch, context, pairs))
+        tokens, chunks = prompts + batch * (1 + kind["drafts"]), len(step["chunks"])
+        took = float(kind["model"].step_time_s(tokens, batch, context, pairs, chunks))
         took = max(took, step["loaded"] - t) + self.extra
         self.extra = 0.0
         self.end = t + took
@@ -208,7 +210,7 @@ class Replica:
             if r.ready:
                 if left < 1 + self.kind["drafts"]:
                     return
-                if not self.fits(self.blocks(r.computed + self.kind["advance"])):
+                if not self.fits(r, self.blocks(r.computed + self.kind["advance"])):
                     return
                 self.place(r, t)
                 if r.ready == "swapped":
@@ -225,7 +227,7 @@ class Replica:
                 self.idle.get(r.blocks[k], 0 if r.blocks[k] in self.active else self.block_size(r, k))
                 for k in range(hits)
             )
-            if not self.fits(self.blocks(r.todo) - shared + woken):
+            if not self.fits(r, self.blocks(r.todo) - shared + woken):
                 return
             fresh = r.scheduled is None
             self.place(r, t)
@@ -233,15 +235,24 @@ class Replica:
             whole = r.todo
             for k in range(hits):
                 self.refer(r, k, t)
-            done = min(sum(self.block_tokens(r, k) for k in range(hits)), whole - 1)
+            found = sum(self.block_tokens(r, k) for k in range(hits))
+            done = min(max(found, math.floor(self.sim.cached_share * r.prompt)), whole - 1)
             r.computed, r.todo = done, whole - done
             if fresh:
                 r.cached = done
             self.reserve() if mixed else self.trim()
             left -= self.chunk(r, left)
 
-    def fits(self, more: float) -> bool:
-        spare = self.kind["reserve"] * self.capacity() if self.running else 0.0
+    def fits(self, asks: Request, more: float) -> bool:
+        spare = 0.0
+        share, size = self.kind["answer_share"], self.kind["block"]
+        hits = 0 if asks.ready else self.hits(asks)
+        shared = sum(self.block_size(asks, k) for k in range(hits)) * size
+        asks.promise = max(asks.prompt + int(share * asks.answer) - shared, 0) if share > 0.0 else 0
+        if self.running:
+            spare = self.kind["reserve"] * self.capacity()
+            if sum(r.promise for r in self.running) + asks.promise > self.capacity() * size:
+                return False
         now = self.used()
         if self.kind["policy"] == "continuous":
             now += self.growth()
@@ -270,6 +281,13 @@ class Replica:
             self.partial = r if n < r.todo else None
         return max(n, 0)
 
+    def late(self, r: Request) -> float:
+        decoding = self.decodes()
+        batch = max(len(decoding), 1)
+        context = sum(q.computed + q.gained + 1 for q in decoding) if decoding else r.prompt + r.answer
+        model = self.kind["model"]
+        return model.late_steps * float(model.step_time_s(batch * (1 + self.kind["drafts"]), batch, context))
+
     def finish_step(self, t: float) -> None:
         step, self.step = self.step, None
         for r in step["decodes"]:
@@ -277,7 +295,7 @@ class Replica:
         for r in sorted(step["decodes"], key=lambda r: r.ticket):
             if r.emitted + r.gained >= r.answer:
                 self.drop(r)
-                self.sim.over(r, t, "completed")
+                self.sim.over(r, max(t + self.late(r), r.first), "completed")
         for r, n in step["chunks"]:
             r.computed += n
             r.todo -= n
@@ -285,8 +303,9 @@ class Replica:
                 self.first_token(r, t)
 
     def first_token(self, r: Request, t: float) -> None:
+        wait = self.late(r)
         if r.emitted == 0:
-            r.first = t
+            r.first = t + wait
         r.emitted += 1
         r.gained = 0.0
         if self.sim.prefix_cache:
@@ -301,7 +320,7 @@ class Replica:
                 r.held.append(block)
         if r.emitted >= r.answer:
             self.drop(r)
-            self.sim.over(r, t, "completed")
+            self.sim.over(r, max(t + wait, r.first), "completed")
         elif self.kind["role"] == "prefill":
             start = max(t, self.sim.link_free)
             self.sim.link_free = start + r.computed * self.kind["move_s"]
@@ -324,7 +343,9 @@ class Simulation:
         tiers: tuple[Tier, ...] = (),
         block_tokens: int = 512,
         link_latency: float = 0.0,
+        cached_share: float = 0.0,
     ) -> None:
+        self.cached_share = cached_share
         self.requests, self.router, self.draws = requests, router, draws or []
         self.timeout, self.prefix_cache, self.block_tokens = timeout, prefix_cache, block_tokens
         self.tiers, self.link_latency, self.link_free = tiers, link_latency, 0.0

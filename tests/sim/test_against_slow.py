@@ -26,9 +26,16 @@ def model(rng: np.random.Generator) -> StepModel:
     step_s = np.cumsum(rng.uniform(0.001, 0.02, tokens.size))
     batch = np.array([0.0, 1.0, 4.0, 32.0])
     read_s = rng.uniform(0.0, 3e-5, batch.size)
-    launch_s = rng.uniform(0.0, 1e-3, batch.size)
-    launch_s[0] = 0.0
-    return StepModel(tokens, step_s, batch, read_s, launch_s, pair_s=float(rng.uniform(0.0, 1e-6)))
+    launch_s = rng.uniform(-1e-3, 1e-3, batch.size)
+    plain = rng.random() < 0.5
+    return StepModel(
+        *(tokens, step_s, batch, read_s, launch_s),
+        pair_s=float(rng.uniform(0.0, 1e-6)),
+        prompt_step_s=0.0 if plain else float(rng.uniform(0.0, 5e-3)),
+        groups=1 if plain else int(rng.integers(1, 5)),
+        own_s=None if rng.random() < 0.5 else step_s * rng.uniform(0.1, 0.9),
+        late_steps=0.0 if plain else float(rng.uniform(0.0, 6.0)),
+    )
 
 
 def random_trace(
@@ -109,6 +116,7 @@ def slow_kinds(cluster: Cluster) -> list[dict]:
             "swap": kind.preemption == "swap",
             "swap_block_s": kind.swap_token_s * kind.block_tokens,
             "reserve": kind.reserve_share,
+            "answer_share": kind.answer_share,
             "role": kind.role,
             "move_s": kind.transfer_token_s,
             "queue_limit": math.inf if kind.queue_limit is None else kind.queue_limit,
@@ -119,7 +127,9 @@ def slow_kinds(cluster: Cluster) -> list[dict]:
     ]
 
 
-def slow_run(trace: Trace, cluster: Cluster, seed: int) -> tuple[list[Request], Simulation]:
+def slow_run(
+    trace: Trace, cluster: Cluster, seed: int, cached_share: float = 0.0
+) -> tuple[list[Request], Simulation]:
     requests = slow_requests(trace)
     block = cluster.replicas[0].block_tokens
     tiers = tuple(
@@ -142,6 +152,7 @@ def slow_run(trace: Trace, cluster: Cluster, seed: int) -> tuple[list[Request], 
         tiers=tiers,
         block_tokens=trace.block_tokens,
         link_latency=cluster.link_latency_s,
+        cached_share=cached_share,
     )
     return requests, simulation.run()
 
@@ -179,9 +190,12 @@ def worst_difference(fast: Outcome, slow: list[Request], simulation: Simulation)
     return worst
 
 
-def compare(trace: Trace, cluster: Cluster, seed: int, *, compiled: bool = True) -> float:
-    fast = simulate(trace, cluster, seed=seed, kv_bytes_per_token=KV_BYTES, compiled=compiled)
-    slow, simulation = slow_run(trace, cluster, seed)
+def compare(
+    trace: Trace, cluster: Cluster, seed: int, *, compiled: bool = True, cached_share: float = 0.0
+) -> float:
+    more = {"kv_bytes_per_token": KV_BYTES, "compiled": compiled, "cached_share": cached_share}
+    fast = simulate(trace, cluster, seed=seed, **more)
+    slow, simulation = slow_run(trace, cluster, seed, cached_share)
     worst = worst_difference(fast, slow, simulation)
     assert worst < RELATIVE
     assert fast.itl[1].sum() == pytest.approx(
@@ -212,6 +226,7 @@ def replicas(draw: st.DrawFn, rng: np.random.Generator, *, longest: int, **fixed
         preemption=draw(st.sampled_from(["recompute", "swap"])),
         swap_token_s=draw(st.sampled_from([0.0, 1e-5])),
         reserve_share=draw(st.sampled_from([0.0, 0.1])),
+        answer_share=draw(st.sampled_from([0.0, 0.0, 0.5, 1.0])),
         queue_limit=draw(st.sampled_from([None, None, 3])),
         **fixed,
     )
@@ -231,7 +246,7 @@ def test_one_replica(data: st.DataObject, seed: int) -> None:
     )
     kind = data.draw(replicas(rng, longest=data.draw(st.sampled_from([100, 250]))))
     cluster = Cluster((kind,), timeout_s=data.draw(st.sampled_from([None, 0.5])))
-    compare(trace, cluster, seed)
+    compare(trace, cluster, seed, cached_share=data.draw(st.sampled_from([0.0, 0.0, 0.3, 0.95])))
 
 
 @given(data=st.data(), seed=seeds)
@@ -259,7 +274,7 @@ def test_prefix_cache_and_tiers(data: st.DataObject, seed: int) -> None:
         for name in names
     )
     router = data.draw(st.sampled_from(["round-robin", "least-outstanding", "power-of-two", "prefix-aware"]))
-    compare(trace, Cluster((kind,), router=router, prefix_cache=True, tiers=tiers), seed)
+    compare(trace, Cluster((kind,), router=router, prefix_cache=True, tiers=tiers), seed, cached_share=0.2)
 
 
 @given(data=st.data(), seed=seeds)

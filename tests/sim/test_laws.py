@@ -140,10 +140,10 @@ def sessions(seed: int) -> Trace:
 def test_a_tier_without_cost_is_a_larger_memory(seed: int) -> None:
     """Device memory with an exclusive tier of infinite bandwidth below it keeps what one larger memory keeps."""
     work, kv_bytes = sessions(seed), 1e3
-    small = replica(kv_tokens=40_000, max_num_seqs=8, max_batched_tokens=4096)
-    free = Tier("host", 40_000 * kv_bytes, math.inf)
+    small = replica(kv_tokens=40_960, max_num_seqs=8, max_batched_tokens=4096)  # whole prefix blocks
+    free = Tier("host", 40_960 * kv_bytes, math.inf)
     two = simulate(work, Cluster((small,), prefix_cache=True, tiers=(free,)), kv_bytes_per_token=kv_bytes)
-    one = simulate(work, Cluster((replace(small, kv_tokens=80_000),), prefix_cache=True))
+    one = simulate(work, Cluster((replace(small, kv_tokens=81_920),), prefix_cache=True))
     if two.peak_kv_share.max() < 0.9 and two.preempted == 0:  # running requests never fill the small one
         np.testing.assert_array_equal(two.cached_tokens, one.cached_tokens)
         np.testing.assert_allclose(two.finished_s, one.finished_s, rtol=1e-12)

@@ -261,7 +261,7 @@ def test_a_prefill_pool_pays_idle_power_between_prompts() -> None:
             r"at least \d+ GB a rank \(2 a chip\)",
         ),
         (
-            replace(DENSE, isl=2_000_000, limit=read_limit(1, None, None), ttft_slo_s=None),
+            replace(DENSE, isl=2_000_000, limit=read_limit(1, None, None), ttft_slo_s=None, tpot_slo_s=None),
             "qwen3-32b does not fit on 1 x",
         ),
     ],

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from suanli.catalog import Catalog
 from suanli.errors import InfeasibleError, InputError, NoDataError, UnitError
 from suanli.llm import check_sharding, from_config
+from suanli.serving.engine import with_redundant_experts
 from suanli.study.deployment.solve import Deployments
 from suanli.study.recommend import Question, recommend
-from suanli.study.recommend.layouts import layouts, loads
+from suanli.study.recommend.layouts import copies, layouts, loads
 from suanli.study.recommend.limits import supply
 from suanli.study.recommend.match import match_pools
 from suanli.study.recommend.pareto import pareto_front
@@ -81,14 +82,17 @@ def test_layouts_are_legal_distinct_and_within_the_chips(name: str, chips: int) 
     found = list(layouts(model, CHIP, chips))
     assert len(set(found)) == len(found) > 0
     for one in found:
-        check_sharding(model, one.sharding)
+        check_sharding(with_redundant_experts(model, copies(model, one.ep)), one.sharding)
         assert one.chips <= chips and one.replicas == 1
         assert one.pp <= model.layer_count
         assert one.tp <= 2 * CHIP.domain
 
 
 def test_layouts_hold_the_ones_of_the_field() -> None:
-    """DeepSeek's own deployments: prefill EP32 and decode EP144 become EP32 and EP128; Kimi's 384 experts in threes."""
+    """DeepSeek's own: prefill EP32, decode EP144 with 32 copies; a rack of 72; Kimi's 384 experts in threes.
+
+    DeepSeek-V3/R1 inference system overview (2025): decode on 18 nodes, EP144, two routed experts a chip.
+    """
     deepseek = {(one.tp, one.pp, one.dp, one.ep) for one in layouts(KNOWN.model("deepseek-v3")[0], CHIP, 384)}
     assert {
         (8, 1, 1, 1),
@@ -96,8 +100,11 @@ def test_layouts_hold_the_ones_of_the_field() -> None:
         (1, 1, 8, 8),
         (4, 1, 8, 32),
         (1, 1, 128, 128),
+        (1, 1, 144, 144),
+        (1, 1, 72, 72),
         (8, 2, 1, 1),
     } <= deepseek
+    assert [copies(KNOWN.model("deepseek-v3")[0], ep) for ep in (1, 32, 72, 144, 256)] == [0, 0, 32, 32, 0]
     kimi = {(one.tp, one.pp, one.dp, one.ep) for one in layouts(KNOWN.model("kimi-k2")[0], CHIP, 384)}
     assert {(1, 1, 24, 24), (1, 1, 96, 96), (1, 1, 384, 384)} <= kimi
     qwen = {(one.tp, one.pp, one.dp, one.ep) for one in layouts(KNOWN.model("qwen3-32b")[0], CHIP, 8)}

@@ -10,43 +10,18 @@ import click
 
 from suanli.cli.options import (
     catalog_option,
-    console,
     json_option,
     open_catalog,
     print_json,
     set_option,
-    table,
 )
 
 if TYPE_CHECKING:
     from suanli.demand.traces import Trace
     from suanli.scenario import Scenario
     from suanli.serving.sim import Cluster, Outcome
+    from suanli.study.simulation import Deployment
 
-_SHOWN = (
-    *(
-        "requests",
-        "completed",
-        "duration",
-        "ttft_mean",
-        "ttft_p50",
-        "ttft_p90",
-        "ttft_p99",
-        "tpot_mean",
-        "tpot_p90",
-    ),
-    *(
-        "tpot_p99",
-        "itl_p99",
-        "e2e_mean",
-        "e2e_p99",
-        "queue_mean",
-        "queue_p99",
-        "output_tokens_per_s",
-        "goodput",
-    ),
-    *("utilisation", "kv_hit_share", "kv_peak_share", "preemptions", "power_mean", "energy_per_output_token"),
-)
 _LOG_ROWS = 200_000
 
 
@@ -75,10 +50,33 @@ _LOG_ROWS = 200_000
 @click.option(
     "--replicas", metavar="N[:M]", default="1", show_default=True, help="Replicas; prefill:decode pools."
 )
-@click.option("--policy", type=click.Choice(["continuous", "prefill-first", "static"]), default="continuous")
-@click.option("--max-batched-tokens", "--chunk", type=int, default=2048, show_default=True)
+@click.option(
+    "--physics",
+    type=click.Choice(["operators", "roofline"]),
+    default="operators",
+    show_default=True,
+    help="Step times: of calibrated operators, as estimate has them, or a roofline with assumed efficiencies.",
+)
+@click.option(
+    "--framework", metavar="F", help='"vllm 0.19.0", "sglang": whose constants. Default: the scenario\'s.'
+)
+@click.option(
+    "--policy",
+    type=click.Choice(["continuous", "prefill-first", "static"]),
+    help="Default: the framework's; continuous with the roofline.",
+)
+@click.option(
+    "--max-batched-tokens",
+    "--chunk",
+    type=click.IntRange(min=1),
+    help="Tokens of a step. Default: the framework's; 2048 with the roofline.",
+)
 @click.option("--max-model-len", type=int, help="Longest prompt plus answer. Default: the model's context.")
-@click.option("--max-num-seqs", type=int, default=256, show_default=True)
+@click.option(
+    "--max-num-seqs",
+    type=click.IntRange(min=1),
+    help="Sequences at a time. Default: the framework's; 256 with the roofline.",
+)
 @click.option(
     "--preemption", type=click.Choice(["recompute", "swap"]), default="recompute", show_default=True
 )
@@ -89,6 +87,14 @@ _LOG_ROWS = 200_000
     show_default=True,
 )
 @click.option("--prefix-cache/--no-prefix-cache", default=True, show_default=True)
+@click.option(
+    "--prefix-share",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Cached share of every prompt, where the trace has no prefixes of its own.",
+)
 @click.option(
     "--tiers", metavar="LIST", default="", help='KV below HBM: "host=512 GB, cxl=4 TB, flash=100 TB".'
 )
@@ -103,6 +109,12 @@ _LOG_ROWS = 200_000
 @click.option("--slo-tpot", metavar="TIME", help="Default: serving.slo.tpot.")
 @click.option("--find-goodput", is_flag=True, help="Search the largest rate that meets the objectives.")
 @click.option("--attainment", type=float, default=0.9, show_default=True, help="Share of requests that must.")
+@click.option(
+    "--band/--no-band",
+    default=True,
+    show_default=True,
+    help="Two more runs, at both ends of the 90 % band of step times.",
+)
 @click.option("--window", metavar="START:END", help="Seconds whose steps go into a Chrome trace.")
 @click.option("--parquet", is_flag=True, help="requests.parquet instead of requests.csv.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for requests, series, figures and result.json.")
@@ -114,46 +126,60 @@ def command(
 ) -> int:
     """Simulate requests one by one: percentiles, goodput, power, KV, prefix reuse.
 
-    TPOT is (end to end - TTFT)/(tokens - 1). Ctrl-C stops and reports what was finished, marked partial.
+    Steps take the time of the operators of `estimate`, with the framework's constants. TPOT is (end to end - TTFT)/
+    (tokens - 1). Ctrl-C stops and reports what was finished, marked partial.
 
     \b
     suanli simulate scenarios/sim-llama2-7b-a100.toml --trace azure.csv --qps 4 --chunk 512 -o out
     suanli simulate scenarios/deepseek-day.toml --trace mooncake.jsonl --replicas 2:1 --tiers "host=1 TB"
     """
+    from suanli.cli import simulate_show as show
     from suanli.scenario import check, load
     from suanli.study import simulation
 
+    if given["framework"] is not None:
+        overrides = (*overrides, f"serving.framework={given['framework']}")
     catalog = open_catalog(overlays)
     plan = load(scenario, overrides)
     check(plan, catalog)
     trace, warnings = _trace(plan, catalog, given)
-    cluster, kv_bytes, notes = _cluster(plan, catalog, given)
+    made, cluster, kv_bytes = _cluster(plan, catalog, given, trace)
     cluster = simulation.with_prefixes(cluster, trace)
     slo = (
         _seconds(given["slo_ttft"]) or plan.serving.slo.ttft,
         _seconds(given["slo_tpot"]) or plan.serving.slo.tpot,
     )
-    warnings += notes
+    warnings += made.notes
     extra: dict[str, dict[str, Any]] = {}
+    options: dict[str, Any] = {"host_s": made.host_s, "cached_share": _cached_share(given, trace)}
     if given["find_goodput"]:
-        trace, extra = _search(trace, cluster, kv_bytes, slo, given)
-    outcome = _run(trace, cluster, kv_bytes, given)
+        trace, extra = _search(trace, cluster, kv_bytes, slo, given, options)
+    outcome = _run(trace, cluster, kv_bytes, given, options)
     if outcome.partial:
         warnings.append("Interrupted: the figures are of the requests that were finished.")
-    ends = outcome.ends()
-    warnings += [f"{n} requests: {how}" for how, n in ends.items() if how != "completed"]
-    found = simulation.metrics(outcome, *slo) | extra
+    warnings += [f"{n} requests: {how}" for how, n in outcome.ends().items() if how != "completed"]
+    found = simulation.metrics(outcome, *slo)
+    if given["band"] and not outcome.partial and made.main.step_band > 1.0:
+        run = simulation.run_on
+        ends = [
+            run(simulation.within_band(cluster, made, slow), given["seed"], kv_bytes, **options)(trace)
+            for slow in (False, True)
+        ]
+        found = simulation.banded(found, [simulation.metrics(end, *slo) for end in ends], made.main.ttft_band)
+    found |= extra
     life = catalog.fact("assumptions", "economics", "server_life").si if cluster.prefix_cache else math.inf
     uses = simulation.tier_uses(outcome, cluster, kv_bytes, float(life)) if cluster.prefix_cache else []
     for use in uses:
-        found |= _tier_metrics(use)
-    document = _document(plan, found, warnings, given, outcome.partial)
+        found |= show.tier_metrics(use)
+    document = show.document(plan, found, warnings, given, outcome.partial) | {
+        "physics": show.physics(made, given)
+    }
     if given["output"]:
-        _write(outcome, document, Path(given["output"]), given)
+        show.write(outcome, document, Path(given["output"]), given)
     if as_json:
         print_json(document)
     else:
-        _print(plan.name, document)
+        show.print_(plan.name, document)
     return 130 if outcome.partial else 0
 
 
@@ -198,12 +224,27 @@ def _trace(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Trace, 
     return trace, list(read.notes)
 
 
-def _cluster(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Cluster, float, list[str]]:
+def _cached_share(given: dict[str, Any], trace: Trace) -> float:
+    from suanli.errors import InputError
+
+    share = float(given["prefix_share"])
+    if not 0.0 <= share < 1.0:
+        raise InputError(f"--prefix-share is a share of prompts, from 0 to below 1; got {share:g}")
+    if share > 0.0 and trace.block_start.size and given["prefix_cache"]:
+        raise InputError(
+            f"--prefix-share: {trace.name} has prefixes of its own; leave it out, or add --no-prefix-cache"
+        )
+    return share
+
+
+def _cluster(
+    plan: Scenario, catalog: Any, given: dict[str, Any], trace: Trace
+) -> tuple[Deployment, Cluster, float]:
     from suanli.errors import InputError
     from suanli.serving.sim import Autoscaling, Failures
     from suanli.study import simulation
 
-    made = simulation.deployment(plan, catalog)
+    made = simulation.deployment(plan, catalog, given["physics"], trace)
     numbers = [int(x) for x in given["replicas"].split(":") if x.strip().isdigit()]
     if len(numbers) != len(made.pools):
         raise InputError(
@@ -225,7 +266,7 @@ def _cluster(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Clust
         for key in ("policy", "max_batched_tokens", "max_num_seqs", "preemption", "queue_limit")
     }
     cluster, size = simulation.cluster_of(made, dict(zip(made.pools, numbers, strict=True)), options, common)
-    return cluster, size, list(made.notes)
+    return made, cluster, size
 
 
 def _search(
@@ -234,6 +275,7 @@ def _search(
     kv_bytes: float,
     slo: tuple[float | None, float | None],
     given: dict[str, Any],
+    options: dict[str, Any],
 ) -> tuple[Trace, dict[str, dict[str, Any]]]:
     from suanli.demand import arrivals
     from suanli.study import simulation
@@ -243,7 +285,7 @@ def _search(
 
     found = simulation.find_goodput(
         at_rate,
-        simulation.run_on(cluster, given["seed"], kv_bytes),
+        simulation.run_on(cluster, given["seed"], kv_bytes, **options),
         ttft_s=slo[0],
         tpot_s=slo[1],
         attainment=given["attainment"],
@@ -252,10 +294,12 @@ def _search(
     return at_rate(found.rate_per_s), {"sim.largest_rate": entry}
 
 
-def _run(trace: Trace, cluster: Cluster, kv_bytes: float, given: dict[str, Any]) -> Outcome:
+def _run(
+    trace: Trace, cluster: Cluster, kv_bytes: float, given: dict[str, Any], options: dict[str, Any]
+) -> Outcome:
     from suanli.cli.progress import Progress
     from suanli.errors import InputError
-    from suanli.serving.sim import simulate
+    from suanli.study import simulation
 
     window = (math.inf, math.inf)
     if given["window"]:
@@ -265,99 +309,12 @@ def _run(trace: Trace, cluster: Cluster, kv_bytes: float, given: dict[str, Any])
             raise InputError(f"--window {given['window']}: give START:END in seconds") from None
         window = (start, end)
     bar = Progress("requests", len(trace))
-    outcome = simulate(
-        trace,
-        cluster,
-        seed=given["seed"],
-        progress=lambda done, total, now: bar.tick(done),
-        kv_bytes_per_token=kv_bytes,
+    run = simulation.run_on(
+        *(cluster, given["seed"], kv_bytes, lambda done, total, now: bar.tick(done)),
+        **options,
         window_s=window,
         log_steps=_LOG_ROWS if given["window"] else 0,
     )
+    outcome = run(trace)
     bar.close()
     return outcome
-
-
-def _tier_metrics(use: Any) -> dict[str, dict[str, Any]]:
-    rows = (
-        ("hit_share", use.hit_share, "1"),
-        ("read_bytes", use.read_bytes, "byte"),
-        ("written_bytes", use.written_bytes, "byte"),
-        ("saved_time", use.saved_s, "s"),
-        ("cost", use.cost_usd, "USD"),
-        ("cost_per_saved_time", use.cost_usd_per_saved_s, "USD/s"),
-    )
-    made = {}
-    for name, value, unit in rows:
-        entry = {"value": value, "unit": unit, "low": None, "high": None}
-        entry["basis"] = "derived" if value is not None else "unavailable"
-        if value is None:
-            entry["reason"] = "no price on record, or nothing saved"
-        made[f"sim.tier.{use.name}.{name}"] = entry
-    return made
-
-
-def _document(
-    plan: Scenario, found: dict[str, Any], warnings: list[str], given: dict[str, Any], partial: bool
-) -> dict[str, Any]:
-    import hashlib
-    import json
-
-    from suanli import __version__
-    from suanli.result.run import SCHEMA
-
-    inputs = {
-        "scenario": plan.model_dump(mode="json"),
-        "options": {k: v for k, v in given.items() if k != "output"},
-    }
-    text = json.dumps([__version__, inputs], sort_keys=True)
-    return {
-        "schema": SCHEMA,
-        "version": __version__,
-        "scenario": {"name": plan.name, "hash": hashlib.sha256(text.encode()).hexdigest()[:16]},
-        "metrics": found,
-        "warnings": warnings,
-        "partial": partial,
-    }
-
-
-def _write(outcome: Outcome, document: dict[str, Any], folder: Path, given: dict[str, Any]) -> None:
-    import json
-
-    from suanli.report import simulation as report
-
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
-    report.write_requests(outcome, folder / ("requests.parquet" if given["parquet"] else "requests.csv"))
-    report.write_series(outcome, folder / "series.csv")
-    figures = {"latency.svg": report.latency_figure(outcome), **report.load_figures(outcome)}
-    for name, svg in figures.items():
-        (folder / name).write_text(svg, encoding="utf-8")
-    if given["window"]:
-        report.write_chrome_trace(outcome, folder / "chrome_trace.json")
-
-
-def _print(name: str, document: dict[str, Any]) -> None:
-    from suanli.units import show
-
-    answer = table(name, ("", "left"), ("", "right"))
-    named = [f"sim.{key}" for key in _SHOWN] + [
-        key for key in document["metrics"] if key.startswith("sim.tier.")
-    ]
-    for key in ["sim.largest_rate", *named]:
-        entry = document["metrics"].get(key)
-        if entry is not None:
-            value = entry["value"]
-            text = (
-                "unavailable"
-                if value is None
-                else show(value, entry["unit"])
-                if entry["unit"] != "1"
-                else f"{value:,.6g}"
-            )
-            answer.add_row(key.removeprefix("sim."), text)
-    out = console()
-    out.print(answer)
-    for note in document["warnings"]:
-        out.print(f"Note: {note}", style="dim")

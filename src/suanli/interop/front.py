@@ -10,7 +10,7 @@ from suanli.errors import InputError
 from suanli.interop.points import COLUMNS
 from suanli.study.deployment.request import Interval
 from suanli.study.recommend.answer import Recommendation
-from suanli.study.recommend.rows import Pool, Row
+from suanli.study.recommend.rows import Pool, Row, requests_of
 
 # The pool that emits the tokens stands in the columns of a points file; a prefill pool beside it.
 PREFILL_COLUMNS = tuple(f"prefill_{name}" for name in ("replicas", "tp", "pp", "dp", "ep", "requests", "use"))
@@ -39,12 +39,18 @@ RESULT_COLUMNS = (
 
 
 def front_csv(found: Recommendation) -> str:
-    """Return the front as CSV text, fastest for a user first; what is not known is empty."""
+    """Return the front as CSV text, fastest for a user first; what is not known is empty.
+
+    Conditions of the question that have no column of a points file stand in columns of their own, which it reads.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *RESULT_COLUMNS])
-    for number, row in enumerate(found.front, start=1):
-        writer.writerow([*_point(found, row, number), *_result(found, row)])
+    asked = [requests_of(found.search, row)[-1].options for row in found.front]
+    options = sorted({name for one in asked for name in one})
+    writer.writerow([*COLUMNS, *options, *RESULT_COLUMNS])
+    for number, (row, given) in enumerate(zip(found.front, asked, strict=True), start=1):
+        stated = [f"{given[name]:g}" if name in given else "" for name in options]
+        writer.writerow([*_point(found, row, number), *stated, *_result(found, row)])
     return text.getvalue()
 
 

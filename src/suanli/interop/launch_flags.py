@@ -33,6 +33,7 @@ class Server:
         memory_share: share of a chip's memory that the engine may fill [1].
         weights_bytes: weights on a chip [byte].
         kv_bytes: room for KV on a chip [byte].
+        copies: of experts, which let all chips hold equally many [1].
     """
 
     role: Role
@@ -46,6 +47,7 @@ class Server:
     memory_share: float
     weights_bytes: float
     kv_bytes: float
+    copies: int = 0
 
     @property
     def chips(self) -> int:
@@ -106,8 +108,22 @@ def _sequences_reason(server: Server) -> str:
 
 
 def _expert_reason(launch: Launch, server: Server) -> str:
-    each = launch.experts // server.ep
+    each = (launch.experts + server.copies) // server.ep
     return f"Experts lie whole on {server.ep} chips, {each} of {launch.experts} on each, and are read once a step."
+
+
+def _copy_flags(server: Server, engine: str) -> list[Flag]:
+    """Flags for copies of experts; vLLM docs/serving/expert_parallel_deployment.md, SGLang's server arguments."""
+    if not server.copies:
+        return []
+    reason = f"Copies of {server.copies} busy experts let all {server.ep} chips hold equally many."
+    if engine == "vllm":
+        config = f'{{"num_redundant_experts":{server.copies}}}'
+        return [("--enable-eplb", "", reason), ("--eplb-config", config, "How many copies.")]
+    return [
+        ("--enable-eplb", "", reason),
+        ("--ep-num-redundant-experts", str(server.copies), "How many copies."),
+    ]
 
 
 def _step_reason(launch: Launch, server: Server) -> str:
@@ -130,6 +146,7 @@ def vllm_flags(launch: Launch, server: Server) -> list[Flag]:
         flags.append(("--data-parallel-size", str(server.dp), _group_reason(server)))
     if server.ep > 1:
         flags.append(("--enable-expert-parallel", "", _expert_reason(launch, server)))
+        flags += _copy_flags(server, "vllm")
     if _exchanges_over_network(launch, server):
         large = server.role == "prefill"
         kind = "deepep_high_throughput" if large else "deepep_low_latency"
@@ -177,6 +194,7 @@ def sglang_flags(launch: Launch, server: Server) -> list[Flag]:
         )
     if server.ep > 1:
         flags.append(("--ep-size", str(server.ep), _expert_reason(launch, server)))
+        flags += _copy_flags(server, "sglang")
     if _exchanges_over_network(launch, server):
         mode = {"": "auto", "prefill": "normal", "decode": "low_latency"}[server.role]
         flags.append(("--moe-a2a-backend", "deepep", "Tokens travel between nodes by DeepEP's kernels."))

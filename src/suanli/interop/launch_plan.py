@@ -9,7 +9,7 @@ from typing import Any
 from suanli.errors import InputError
 from suanli.interop.launch_flags import Launch, Server
 from suanli.serving.engine import Engine
-from suanli.study.recommend.layouts import HOST_CHIPS
+from suanli.study.recommend.layouts import HOST_CHIPS, copies
 from suanli.study.recommend.rows import Pool, Row
 from suanli.study.recommend.search import Search
 from suanli.units import digits
@@ -103,6 +103,7 @@ def _server(memory: Any, ready: Engine, pool: Pool, isl: float) -> Server:
         memory_share=constants.memory_share,
         weights_bytes=memory.weights_bytes,
         kv_bytes=memory.kv_bytes,
+        copies=copies(ready.model, place.ep),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from suanli.errors import InputError, close_matches
 from suanli.llm.dtypes import stated
+from suanli.serving.point import OPTIONS
 from suanli.study.deployment.request import PHASES, QUANTITIES, Answer, Request
 
 COLUMNS = (
@@ -127,7 +128,7 @@ def _check_header(header: Sequence[str], name: str) -> tuple[list[str], list[str
     problems += [f"{name}:1 column {column} is there twice" for column in twice]
     remarks = []
     for column in header:
-        close = close_matches(column, COLUMNS, 1) if column not in COLUMNS else []
+        close = close_matches(column, COLUMNS, 1) if column not in COLUMNS and column not in OPTIONS else []
         if close and close[0] not in header:
             remarks.append(f'{name}:1 column {column} is passed through unread. Did you mean "{close[0]}"?')
         if column in ANSWER_COLUMNS:
@@ -154,7 +155,7 @@ def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
     """Read the fields of one point. Returns the question, or None and every problem with it.
 
     A format that a table leaves open ("auto", "native", "not stated") is the one that the model's name states, else the
-    checkpoint's own.
+    checkpoint's own. Columns beside ours that have the name of an option of `serving.Point` state that option.
 
     Args:
         fields: {column: text}; columns that are absent count as empty.
@@ -169,6 +170,15 @@ def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
                 problems.append(problem)
             else:
                 numbers[column] = value
+    options: dict[str, float] = {}
+    for name in OPTIONS:
+        text = fields.get(name, "").strip()
+        if text:
+            value, problem = _number(name, text)
+            if problem:
+                problems.append(problem)
+            else:
+                options[name] = value
     phase = texts["phase"].lower() or "mixed"
     phase = _PHASE_OF.get(phase, phase)
     if phase not in PHASES:
@@ -178,12 +188,13 @@ def request_of(fields: Mapping[str, str]) -> tuple[Request | None, list[str]]:
     return Request(
         model=texts["model"],
         chip=texts["chip"],
-        **{column: int(numbers[column]) for column in _WHOLE if column in numbers},  # type: ignore[arg-type]
+        **{column: int(numbers[column]) for column in _WHOLE if column in numbers},
         **{column: numbers[column] for column in _LENGTHS if column in numbers},  # type: ignore[arg-type]
         weights_dtype=texts["weights_dtype"] if stated(texts["weights_dtype"]) else None,
         kv_dtype=texts["kv_dtype"] if stated(texts["kv_dtype"]) else None,
         framework=texts["framework"] or "*",
         phase=phase,
+        options=options,
     ), []
 
 

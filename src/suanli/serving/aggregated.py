@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import InfeasibleError
+from suanli.errors import ShortOfMemoryError
 from suanli.serving.bands import LARGE, rate_band, step_band, ttft_band, widened
 from suanli.serving.closed_loop import Latency, Load, closed_loop, open_loop
 from suanli.serving.deployment import MemoryParts
@@ -104,7 +104,7 @@ def answered(group: Group) -> list[Estimate]:
     found = closed_loop(ready.table, ready.serving.values, load)
     answers = assembled(group.points, ready, load, found, memory)
     return [
-        answer if problem is None else Estimate("infeasible", problem)
+        answer if problem is None else Estimate("infeasible", problem, short_of_memory=True)
         for answer, problem in zip(answers, problems, strict=True)
     ]
 
@@ -121,14 +121,15 @@ def answered_at_rate(point: Point, ready: Engine, rate: float) -> Estimate:
         The estimate.
 
     Raises:
-        InfeasibleError: it does not fit, or cannot serve that rate.
+        ShortOfMemoryError: it does not fit.
+        InfeasibleError: it cannot serve that rate.
     """
     load = joined([load_of(point, ready)])
     prompt, output = (float(np.asarray(v)[0]) for v in (load.input_tokens, load.output_tokens))
     memory = ready.memory(prompt, output, 256.0)
     problem = memory_problem(memory, ready)
     if problem is not None:
-        raise InfeasibleError(problem)
+        raise ShortOfMemoryError(problem)
     load = replace(load, capacity=np.array([memory.sequences * ready.placement.dp]))
     found, load = open_loop(ready.table, ready.serving.values, load, rate / ready.placement.replicas)
     return assembled((point,), ready, load, found, [memory])[0]

@@ -14,6 +14,7 @@ from suanli.llm import LayerGroup, Model
 from suanli.serving.accelerator import Accelerator, rank_of
 from suanli.serving.bands import of_deployment
 from suanli.serving.deployment import MemoryParts, memory_parts, stage_weight_bytes
+from suanli.serving.engine_defaults import by_chip
 from suanli.serving.framework import Serving, ServingSet, model_kind, split_framework
 from suanli.serving.kernels import Coefficients
 from suanli.serving.layout import Placement, default_placement, place
@@ -256,7 +257,7 @@ def _by_rank(point: Point) -> Point:
 
 def _serving(point: Point, tables: Coefficients, name: str, version: str) -> tuple[ServingSet, str]:
     found = tables.frameworks.serving(name, version, model_kind(point.model))
-    values = stated(found.values, point.options)
+    values = stated(by_chip(found.values, name, point.chip), point.options)
     if point.model.mtp is None and "mtp_draft" not in point.options:
         values = replace(values, draft_tokens=0.0)
     return of_deployment(replace(found, values=values), name, version, point.model.id)

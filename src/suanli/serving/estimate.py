@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from suanli.errors import InfeasibleError, InputError, SuanliError
+from suanli.errors import InfeasibleError, InputError, ShortOfMemoryError, SuanliError
 from suanli.serving.aggregated import answered, answered_at_rate, grouped, load_of
 from suanli.serving.bands import prompt_band, step_band
 from suanli.serving.deployment import MemoryParts
@@ -12,6 +13,10 @@ from suanli.serving.engine import Engine, check, engine, memory_problem
 from suanli.serving.kernels import Coefficients
 from suanli.serving.point import Band, Estimate, Point, Utilisation, banded
 from suanli.serving.pools import PoolStep, decode_pool, prefill_pool
+
+# Share of the memory that published recipes let an engine take where a model hardly fits (InferenceX, vLLM on B200:
+# 0.95 and 0.97).
+FULLEST_SHARE = 0.97
 
 __all__ = ["estimate", "estimates", "load_of"]
 
@@ -58,7 +63,23 @@ def estimates(points: Sequence[Point], tables: Coefficients) -> list[Estimate]:
                 found[by_point[id(point)]] = answer
         for at in places:
             found.setdefault(at, found[by_point[id(points[at])]])
+    _fill_memory(points, found, tables)
     return [found[at] for at in range(len(points))]
+
+
+def _fill_memory(points: Sequence[Point], found: dict[int, Estimate], tables: Coefficients) -> None:
+    """Ask again where memory is short, with as much of it as people let an engine take."""
+    short = {
+        at: replace(points[at], options={**points[at].options, "memory_share": FULLEST_SHARE})
+        for at, answer in found.items()
+        if answer.short_of_memory and "memory_share" not in points[at].options
+    }
+    if not short:
+        return
+    note = f"Fits only where the engine may take {FULLEST_SHARE:.0%} of the memory, more than its default."
+    for at, answer in zip(short, estimates(list(short.values()), tables), strict=True):
+        if answer.status == "ok":
+            found[at] = replace(answer, notes=(*answer.notes, note))
 
 
 def _single(point: Point, ready: Engine) -> Estimate:
@@ -76,7 +97,8 @@ def _refused(error: SuanliError) -> Estimate:
     layout = isinstance(error, InputError) and (
         text.startswith(("tp ", "pp ", "dp ", "ep ")) or "does not divide" in text or "do not divide" in text
     )
-    return Estimate("infeasible" if infeasible or layout else "unsupported", text)
+    short = isinstance(error, ShortOfMemoryError)
+    return Estimate("infeasible" if infeasible or layout else "unsupported", text, short_of_memory=short)
 
 
 def _prefill(point: Point, ready: Engine) -> Estimate:
@@ -85,7 +107,7 @@ def _prefill(point: Point, ready: Engine) -> Estimate:
     memory = ready.memory(point.isl, 1.0, prompts)
     problem = memory_problem(memory, ready)
     if problem is not None:
-        raise InfeasibleError(problem)
+        raise ShortOfMemoryError(problem)
     found = prefill_pool(ready, prompts, point.isl, point.options)
     rate = min(point.concurrency, prompts * replicas) * point.isl / found.interval_s
     return _pool_answer(point, ready, found, memory, ttft=found.time_s, input_rate=rate)
@@ -97,7 +119,7 @@ def _decode(point: Point, ready: Engine) -> Estimate:
     memory = ready.memory(point.isl, point.osl, sequences, prompts=False)
     problem = memory_problem(memory, ready)
     if problem is not None:
-        raise InfeasibleError(problem)
+        raise ShortOfMemoryError(problem)
     largest = memory.sequences * ready.placement.dp
     if sequences > largest:
         raise InfeasibleError(

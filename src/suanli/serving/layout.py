@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from suanli.errors import InfeasibleError, InputError
+from suanli.errors import InputError, ShortOfMemoryError
 from suanli.llm import Model, Sharding, check_sharding
 from suanli.serving.accelerator import Accelerator
 
@@ -145,7 +145,7 @@ def default_placement(
         tokens: length of that request, for the message [token].
 
     Raises:
-        InfeasibleError: no layout of these chips holds the model.
+        ShortOfMemoryError: no layout of these chips holds the model.
     """
     sparse = model.experts_per_layer > 0
     wide = (1, 1, n_chips, n_chips)
@@ -164,6 +164,6 @@ def default_placement(
     for found in sorted(placements(model, n_chips), key=lambda one: (one.pp, one.chips, one.dp)):
         if fits(found):
             return found
-    raise InfeasibleError(
+    raise ShortOfMemoryError(
         f"{model.id} with a request of {tokens:.0f} tokens does not fit on {n_chips} x {chip.id} in any layout"
     )

@@ -133,6 +133,7 @@ class Estimate:
         utilisation: shares of the chip's peaks.
         prefill_share: share of time that prompts take [1].
         notes: what was chosen or changed.
+        short_of_memory: whether it is infeasible because weights, or one sequence beside them, do not fit.
     """
 
     status: str
@@ -153,3 +154,4 @@ class Estimate:
     utilisation: Utilisation | None = None
     prefill_share: float | None = None
     notes: tuple[str, ...] = ()
+    short_of_memory: bool = False

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from suanli.catalog import Catalog
-from suanli.chain.deployment import deployment_of, engine_of
-from suanli.chain.facts import Facts
 from suanli.demand.traces import Trace
-from suanli.errors import InfeasibleError, InputError, NoDataError
+from suanli.errors import InputError, NoDataError
 from suanli.memory.tiers import Tier, TierUse, run_cost_usd
-from suanli.result.draws import Draws
-from suanli.result.ledger import Ledger
-from suanli.scenario import Scenario
-from suanli.scenario.schema import Pool
-from suanli.serving import Layout
-from suanli.serving.sim import Cluster, Outcome, Replica, simulate
+from suanli.serving.sim import Cluster, Outcome, simulate
 from suanli.serving.sim.goodput import Goodput, find_goodput
-from suanli.serving.sim.physics import Activity, Physics, from_roofline
+from suanli.serving.sim.handling import delivered, handled
 from suanli.serving.sim.simulate import Progress
+from suanli.study.replicas import KINDS, Deployment, Kind, deployment
 from suanli.units import to_si
 
 Array = NDArray[np.float64]
@@ -34,76 +28,6 @@ _TIERS = {
     "cxl": ("memory-cxl-pool", "memory-cxl-pool", ("memory-cxl-pool", "price_per_gb"), True),
     "flash": ("memory-icms-flash-pool", "memory-nvme-gen5", ("memory-nvme-gen5", "price_per_gb"), True),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What a scenario's serving section becomes: one kind of replica, or one for each pool.
-
-    Attributes:
-        pools: {"replica"} or {"prefill", "decode"}: physics of one replica.
-        advance: tokens a decode step gives a sequence [token].
-        drafts: draft tokens of a sequence and step [token].
-        link_bytes_per_s: network bandwidth of one decode replica, for KV between pools [byte/s].
-        host_bytes_per_s: link to host memory of one replica, for swapping and the host tier [byte/s].
-        notes: what the user should know.
-    """
-
-    pools: dict[str, Physics]
-    advance: float
-    drafts: int
-    link_bytes_per_s: float
-    host_bytes_per_s: float
-    notes: tuple[str, ...]
-
-
-def deployment(scenario: Scenario, catalog: Catalog) -> Deployment:
-    """Build the replicas' physics from a scenario, with nominal values of all facts.
-
-    Raises:
-        ScenarioError: a layout that cannot be.
-        InfeasibleError: weights that leave no room for KV.
-    """
-    facts = Facts(catalog, Ledger(Draws(0, 0)))
-    made, engine = deployment_of(scenario, facts), engine_of(scenario, facts)
-    model, chip, formats, serving = made.model, made.chip, made.formats, scenario.serving
-    activity = Activity(
-        *(
-            _nominal(facts.assume("hardware", f"chip_{name}"))
-            for name in ("idle_share", "activity_prefill", "activity_decode")
-        )
-    )
-    named: dict[str, Pool | None] = {
-        "replica": serving.replica,
-        "prefill": serving.prefill,
-        "decode": serving.decode,
-    }
-    pools: dict[str, Physics] = {}
-    chips = 1
-    for name, pool in named.items():
-        if pool is None:
-            continue
-        layout = Layout(pool.chips, pool.tp, pool.ep)
-        pools[name] = from_roofline(model, chip, layout, formats, engine, activity, scenario.llm.kv_dtype)
-        chips = pool.chips
-        if pools[name].kv_tokens < 1:
-            raise InfeasibleError(
-                f"serving.{name}: {model.id} leaves no room for KV on {pool.chips} x {chip.id}; use more chips or "
-                "narrower weights"
-            )
-    drafts, advance = 0, 1.0
-    if scenario.llm.mtp:
-        drafts = 1
-        advance += _nominal(facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance))
-    out = chip.scale_out_bytes_per_s
-    return Deployment(
-        pools,
-        advance,
-        drafts,
-        link_bytes_per_s=_nominal(out) * chips if out is not None else float("inf"),
-        host_bytes_per_s=_nominal(facts.assume("hardware", "host_link_bandwidth")) * chips,
-        notes=formats.changes,
-    )
 
 
 def tiers_of(texts: str, catalog: Catalog, host_bytes_per_s: float) -> tuple[Tier, ...]:
@@ -170,23 +94,33 @@ def cluster_of(
         model = physics.model
         if made.drafts and name != "prefill":
             model = model.speculative(made.advance, made.drafts)
-        fields = dict(options)
-        fields.setdefault("max_num_seqs", 256)
-        fields["max_batched_tokens"] = max(
-            fields.get("max_batched_tokens", 2048), fields["max_num_seqs"] * (1 + model.drafts)
-        )
         kinds.append(
-            Replica(
+            physics.replica(
                 model=model,
-                kv_tokens=physics.kv_tokens,
                 count=counts.get(name, 1),
-                role=roles[name],  # type: ignore[arg-type]
+                role=roles[name],
                 swap_token_s=physics.kv_bytes_per_token / made.host_bytes_per_s,
                 transfer_token_s=size / (made.link_bytes_per_s * links),
-                **fields,
+                **options,
             )
         )
     return Cluster(tuple(kinds), **common), size
+
+
+def within_band(cluster: Cluster, made: Deployment, slow: bool) -> Cluster:
+    """Return the cluster at one end of the 90 % band of its step times: each replica's times by its own factor.
+
+    Args:
+        cluster: the cluster.
+        made: its deployment.
+        slow: whether steps take as long as they may, else as short.
+    """
+    factors = [one.step_band if slow else 1.0 / one.step_band for one in made.pools.values()]
+    kinds = [
+        replace(kind, model=kind.model.scaled(factor))
+        for kind, factor in zip(cluster.replicas, factors, strict=True)
+    ]
+    return replace(cluster, replicas=tuple(kinds))
 
 
 # -- metrics -------------------------------------------------------------------------------------------------------
@@ -235,9 +169,37 @@ def metrics(outcome: Outcome, ttft_s: float | None, tpot_s: float | None) -> dic
     put("failures", outcome.failures, "1")
     put("utilisation", outcome.busy_s / outcome.on_s if outcome.on_s > 0.0 else None, "1")
     put("kv_peak_share", float(outcome.peak_kv_share.max()), "1")
-    put("power_mean", outcome.energy_j / span if span > 0.0 else None, "W")
-    put("energy_per_output_token", outcome.energy_j / tokens if tokens > 0.0 else None, "J")
+    drawn = outcome.energy_j if outcome.energy_j > 0.0 else None
+    unknown = "no TDP on record" if done else "no request was completed"
+    put("power_mean", drawn / span if drawn and span > 0.0 else None, "W", unknown)
+    put("energy_per_output_token", drawn / tokens if drawn and tokens > 0.0 else None, "J", unknown)
     return found
+
+
+def banded(
+    found: dict[str, dict[str, Any]], ends: Sequence[dict[str, dict[str, Any]]], ttft_factor: float
+) -> dict[str, dict[str, Any]]:
+    """Return metrics with bands: from the runs at both ends of the step times, TTFT at least by its own factor.
+
+    Args:
+        found: metrics at nominal times.
+        ends: metrics at both ends of the band.
+        ttft_factor: 90 % band of a lone request's TTFT as a factor [1].
+    """
+    wide = {}
+    for name, entry in found.items():
+        values = [entry["value"], *(one[name]["value"] for one in ends)]
+        if name in _EXACT or any(value is None for value in values):
+            wide[name] = entry
+            continue
+        low, high = min(values), max(values)
+        if name.startswith("sim.ttft"):
+            low, high = min(low, values[0] / ttft_factor), max(high, values[0] * ttft_factor)
+        wide[name] = entry | ({"low": low, "high": high} if low < high else {})
+    return wide
+
+
+_EXACT = ("sim.requests",)
 
 
 def tier_uses(outcome: Outcome, cluster: Cluster, kv_bytes_per_token: float, life_s: float) -> list[TierUse]:
@@ -252,7 +214,7 @@ def tier_uses(outcome: Outcome, cluster: Cluster, kv_bytes_per_token: float, lif
     kind = cluster.replicas[0]
     block_bytes = kind.block_tokens * kv_bytes_per_token
     full = kind.max_batched_tokens
-    token_s = float(kind.model.step_time_s(full, pairs=0.5 * full * full)) / full
+    token_s = float(kind.model.step_time_s(full, pairs=0.5 * full * full, prompts=1)) / full
     replicas = sum(one.count for one in cluster.replicas)
     total = float(outcome.input_tokens.sum())
     uses = []
@@ -282,7 +244,13 @@ def tier_uses(outcome: Outcome, cluster: Cluster, kv_bytes_per_token: float, lif
 
 
 def run_on(
-    cluster: Cluster, seed: int, kv_bytes_per_token: float, progress: Progress | None = None
+    cluster: Cluster,
+    seed: int,
+    kv_bytes_per_token: float,
+    progress: Progress | None = None,
+    *,
+    host_s: float = 0.0,
+    **options: Any,
 ) -> Callable[[Trace], Outcome]:
     """Return a function that simulates a trace on a cluster.
 
@@ -291,10 +259,11 @@ def run_on(
         seed: of its draws.
         kv_bytes_per_token: KV of a token [byte].
         progress: called now and then.
+        host_s: request handling before and after the steps [s].
+        options: further arguments of `serving.sim.simulate`.
     """
-    return lambda trace: simulate(
-        trace, cluster, seed=seed, kv_bytes_per_token=kv_bytes_per_token, progress=progress
-    )
+    fixed = {"seed": seed, "kv_bytes_per_token": kv_bytes_per_token, "progress": progress, **options}
+    return lambda trace: delivered(simulate(handled(trace, host_s), cluster, **fixed), host_s)
 
 
 def with_prefixes(cluster: Cluster, trace: Trace) -> Cluster:
@@ -302,19 +271,21 @@ def with_prefixes(cluster: Cluster, trace: Trace) -> Cluster:
     return cluster if trace.block_start.size else replace(cluster, prefix_cache=False, tiers=())
 
 
-def _nominal(samples: ArrayLike) -> float:
-    return float(np.asarray(samples, dtype=float).reshape(-1)[0])
-
-
 __all__ = [
+    "KINDS",
     "Deployment",
     "Goodput",
+    "Kind",
+    "banded",
     "cluster_of",
+    "delivered",
     "deployment",
     "find_goodput",
+    "handled",
     "metrics",
     "run_on",
     "tier_uses",
     "tiers_of",
     "with_prefixes",
+    "within_band",
 ]

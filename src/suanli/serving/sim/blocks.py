@@ -46,6 +46,14 @@ def growth(s: State, p: int, steps: int) -> float:
     return float(need)
 
 
+def growth_once(s: State, p: int) -> float:
+    """KV blocks that the next decode step of replica p takes."""
+    size = s.pi[p, c.BLOCK]
+    if s.pf[p, c.ADVANCE] != 1.0:
+        return float(s.pi[p, c.BATCH] * s.pf[p, c.ADVANCE] / size)
+    return float(s.pi[p, s.gi[c.PHASE_AT] + s.pi[p, c.STEP] % size])
+
+
 def room_steps(s: State, p: int, free: float, wanted: int) -> int:
     """The most decode steps, up to `wanted`, that `free` KV blocks allow.
 
@@ -67,34 +75,6 @@ def room_steps(s: State, p: int, free: float, wanted: int) -> int:
             break
         steps += 1
     return int(min(steps, wanted))
-
-
-def use(s: State, p: int, blocks: float) -> None:
-    """Take KV blocks, or give them back (below zero).
-
-    Takes blocks [1].
-    """
-    s.pf[p, c.USED] += blocks
-
-
-def peak(s: State, p: int) -> None:
-    """Note the most KV blocks in use while steps run."""
-    s.pf[p, c.PEAK_USED] = max(s.pf[p, c.PEAK_USED], s.pf[p, c.USED])
-
-
-def join(s: State, p: int, r: int) -> None:
-    """Put a request whose KV is there into the decode batch; its next token comes with the next decode step."""
-    from_step, advance = s.pi[p, c.STEP], s.pf[p, c.ADVANCE]
-    s.ri[r, c.STATUS] = c.DECODING
-    s.ri[r, c.JOINED] = from_step
-    s.ri[r, c.CHUNK] = 0
-    last_step = from_step + math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance)
-    s.ri[r, c.REMAINING] = (last_step << c.TICKET_BITS) + s.ri[r, c.TICKET]
-    s.pf[p, c.CONTEXT] += s.ri[r, c.DONE] + 1
-    size = s.pi[p, c.BLOCK]
-    s.pi[p, s.gi[c.PHASE_AT] + (from_step - s.ri[r, c.DONE]) % size] += 1
-    s.pi[p, s.gi[c.JOIN_AT] + s.pi[p, c.JOINERS]] = r
-    s.pi[p, c.JOINERS] += 1
 
 
 def leave(s: State, p: int, r: int) -> None:

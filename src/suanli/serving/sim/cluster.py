@@ -33,6 +33,8 @@ class Replica:
         preemption: "recompute" or "swap".
         swap_token_s: time to move the KV of a token to the host or back [s].
         reserve_share: share of the KV cache that admission leaves free.
+        answer_share: share of the answers of all that run for which, beside their prompts, the KV cache must have
+            room when one more is admitted; 0 admits whatever prompt fits.
         role: "both", or the pool it belongs to.
         transfer_token_s: time of a prompt token's KV on the link between pools [s].
         queue_limit: requests that may wait on a replica; more are refused.
@@ -48,6 +50,7 @@ class Replica:
     preemption: Literal["recompute", "swap"] = "recompute"
     swap_token_s: float = 0.0
     reserve_share: float = 0.0
+    answer_share: float = 0.0
     role: Role = "both"
     transfer_token_s: float = 0.0
     queue_limit: int | None = None
@@ -64,6 +67,8 @@ class Replica:
                 f"max_num_seqs = {self.max_num_seqs} sequences{' and its drafts' if self.model.drafts else ''}; "
                 f"give at least {needed} or fewer sequences"
             )
+        if not 0.0 <= self.answer_share <= 1.0:
+            raise InputError(f"replica: answer_share is a share, from 0 to 1; got {self.answer_share:g}")
         if self.kv_tokens < self.block_tokens:
             raise InputError(
                 f"replica: a KV cache of {self.kv_tokens} tokens holds no block; nothing can run"

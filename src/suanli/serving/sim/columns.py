@@ -39,7 +39,9 @@ SHARED = 20  # KV blocks in those
 READY = 21  # 0: prompt to compute; 1: KV swapped out; 2: KV transferred from another pool
 RETRIES = 22
 ENTRY = 23  # event heap: request of the entry at this place
-REQUEST_INTS = 24
+PROMISE = 24  # tokens that it was admitted for: prompt without what it shares, and a share of its answer
+KNOWN = 25  # prompt tokens that a prefix cache outside the simulation answers
+REQUEST_INTS = 26
 TICKET_BITS = 32  # key of the finish heap: the step of the last token, then the ticket
 
 # -- status ------------------------------------------------------------------------------------------------------
@@ -74,7 +76,7 @@ CONTROL_AT = 14  # next failure, repair or start [s]
 ON_SINCE = 15
 ON_TIME = 16  # replica-seconds that were on [s]
 PEAK_USED = 17
-CAPACITY = 18  # KV blocks; from here on the configuration
+CAPACITY = 18  # KV blocks; from here on the configuration, but for PROMISED
 ADVANCE = 19  # tokens that a sequence gains in a step
 PAIR_S = 20  # time of one query-key pair in prefill [s]
 SWAP_S = 21  # time to move one KV block to the host or back [s]
@@ -82,7 +84,11 @@ IDLE_W = 22
 OFF_W = 23
 RESERVE = 24  # KV blocks that admission leaves free
 MOVE_S = 25  # time of one prompt token on the link between pools [s]
-REPLICA_FLOATS = 26  # behind these: times between failures and of repairs, in turn [s]
+PROMPT_S = 26  # what a step with prompt chunks takes more [s]
+LATE = 27  # decode steps that pass between a token's step and its delivery
+ANSWER = 28  # share of an answer whose KV must be free when a request is admitted
+PROMISED = 29  # prompts, and that share of the answers, of all that run [token]
+REPLICA_FLOATS = 30  # behind these: times between failures and of repairs, in turn [s]
 
 # -- replicas, integers: pi[replica, ...] ------------------------------------------------------------------------
 STEP = 0  # decode steps so far
@@ -113,8 +119,11 @@ BLOCK = 24  # tokens of a KV block
 SWAPS = 25  # preemption by swap instead of recompute
 QUEUE_LIMIT = 26
 HEAPED = 27  # heap of replicas by next event: the replica at this place
-FINISHERS = 28  # from here on: finish heap, KV phases, waiting lists, chunks and joiners of the step
-REPLICA_INTS = 28
+GROUPS = 28  # attention groups, which compute prompts of their own side by side
+OWN = 29  # part of the time of a step's products is the groups' own: table 4
+FINISHERS = 30  # from here on: finish heap, KV phases, waiting lists, chunks and joiners of the step
+REPLICA_INTS = 30
+ROWS = 5  # tables of a deployment
 
 # kinds of step
 NOTHING = 0

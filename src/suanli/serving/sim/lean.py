@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from suanli.serving.sim import columns as c
 from suanli.serving.sim.blocks import blocks_for
-from suanli.serving.sim.pools import arrive
+from suanli.serving.sim.place import end
+from suanli.serving.sim.pools import arrive, enqueue
 from suanli.serving.sim.state import State
 
 
-def found(s: State, p: int, r: int) -> None:
-    """Find nothing in a prefix cache; the counts stay 0."""
+def nothing(s: State, p: int, r: int) -> None:
+    """Stand for what a prefix cache does with a request: nothing; the counts of hits stay 0."""
+
+
+# One function for three names is compiled once.
+found = keep = give_up = nothing
 
 
 def take(s: State, p: int, r: int, t: float) -> int:
@@ -18,14 +23,6 @@ def take(s: State, p: int, r: int, t: float) -> int:
     Takes t [s].
     """
     return 0
-
-
-def keep(s: State, p: int, r: int) -> None:
-    """Keep nothing in a prefix cache."""
-
-
-def give_up(s: State, p: int, r: int) -> None:
-    """Give up no reference."""
 
 
 def evict(s: State, p: int) -> None:
@@ -61,11 +58,19 @@ def happen(s: State, r: int, t: float) -> None:
     arrive(s, r, t)
 
 
-def choose(s: State, r: int, role: int) -> int:
-    """Choose the one replica there is: -2 if the request does not fit on it."""
-    more = 0.0 if s.pf[0, c.ADVANCE] == 1.0 else s.pf[0, c.ADVANCE]
-    need = blocks_for(s, 0, s.ri[r, c.IN] + s.ri[r, c.OUT] - 1 + more)
-    return -2 if need > s.pf[0, c.CAPACITY] else 0
+def dispatch(s: State, r: int, t: float, role: int) -> None:
+    """Give a request to the one replica there is, or end it with a reason.
+
+    Takes t [s].
+    """
+    p = s.pi[0, c.HEAPED]
+    more = 0.0 if s.pf[p, c.ADVANCE] == 1.0 else s.pf[p, c.ADVANCE]
+    if blocks_for(s, p, s.ri[r, c.IN] + s.ri[r, c.OUT] - 1 + more) > s.pf[p, c.CAPACITY]:
+        end(s, r, t, c.TOO_LONG)
+    elif s.pi[p, c.QUEUED] >= s.pi[p, c.QUEUE_LIMIT]:
+        end(s, r, t, c.REFUSED)
+    else:
+        enqueue(s, p, r, t)
 
 
 def admit_ready(s: State, p: int, r: int, t: float, free_tokens: int) -> int:

@@ -138,7 +138,7 @@ def fail(s: State, p: int, t: float) -> None:
     wipe(s, p)
     for i in range(s.gi[c.PHASE_AT], s.gi[c.PHASE_AT] + s.pi[p, c.BLOCK]):
         s.pi[p, i] = 0
-    for k in (c.CONTEXT, c.USED, c.EXTRA, c.GROWN):
+    for k in (c.CONTEXT, c.USED, c.EXTRA, c.GROWN, c.PROMISED):
         s.pf[p, k] = 0.0
     for k in (c.BATCH, c.CHUNKS, c.JOINERS, c.AHEAD, c.TOKENS, c.FORMING):
         s.pi[p, k] = 0

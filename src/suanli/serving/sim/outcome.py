@@ -174,7 +174,8 @@ def outcome(
         open_ = ri[:, c.STATUS] < c.COMPLETED
         ri[open_, c.STATUS] = c.STRANDED
     rf[rf < 0.0] = np.nan
-    end = float(s.gf[c.NOW])
+    # Tokens are delivered some steps after the last event.
+    end = float(max(s.gf[c.NOW], s.rf[:, c.FINISHED].max(initial=0.0)))
     up = np.isin(s.pi[:, c.UP], (c.ON, c.STARTING, c.DRAINING))
     on = s.pf[:, c.ON_TIME] + np.where(up, end - s.pf[:, c.ON_SINCE], 0.0)
     idle_j = (s.pf[:, c.IDLE_W] * np.maximum(on - s.pf[:, c.BUSY], 0.0)).sum()

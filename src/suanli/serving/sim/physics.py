@@ -1,9 +1,9 @@
-"""Step models from hardware physics: from the roofline of `serving.steady`, or from a table of operator times."""
+"""A replica as the simulator needs it, and its step model from the roofline of `serving.steady`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from suanli.hardware import Chip
 from suanli.llm import Model, expected_distinct_experts
 from suanli.memory import memory_fit
+from suanli.serving.sim.cluster import PolicyName, Replica
 from suanli.serving.sim.model import StepModel
 from suanli.serving.steady import Engine, Layout, Work
 from suanli.serving.work import Formats, decode_work, exchange
@@ -47,29 +48,46 @@ class Physics:
         model: step times.
         kv_tokens: tokens that the KV cache of the whole replica holds [token].
         kv_bytes_per_token: KV of a token, all chips together [byte].
+        policy: how steps are filled.
+        max_num_seqs: sequences at a time [1].
+        max_batched_tokens: tokens of a step [token].
+        answer_share: share of the answers whose KV must be free at admission [1].
+        host_s: request handling before and after the steps [s].
+        step_band: 90 % band of a step's time as a factor [1].
+        ttft_band: the same of a lone request's TTFT [1].
+        basis: "calibrated", "family" or "datasheet"; "roofline" with assumed efficiencies.
     """
 
     model: StepModel
     kv_tokens: int
     kv_bytes_per_token: float
+    policy: PolicyName = "continuous"
+    max_num_seqs: int = 256
+    max_batched_tokens: int = 2048
+    answer_share: float = 0.0
+    host_s: float = 0.0
+    step_band: float = 1.0
+    ttft_band: float = 1.0
+    basis: str = "roofline"
 
+    def replica(self, **changes: Any) -> Replica:
+        """Return it as a kind of replica.
 
-class Timed(Protocol):
-    """A table of operator times: everything but attention by tokens, attention by sequences and context."""
-
-    def rest_s(self, tokens: ArrayLike) -> Array:
-        """Time of everything but attention and head."""
-
-    def logits_s(self, rows: ArrayLike) -> Array:
-        """Time of the head."""
-
-    def decode_attention_s(
-        self, sequences: ArrayLike, context: ArrayLike, query_tokens: ArrayLike = 1.0
-    ) -> Array:
-        """Time of decode attention."""
-
-    def prefill_attention_s(self, sequences: ArrayLike, new: ArrayLike, cached: ArrayLike = 0.0) -> Array:
-        """Time of prefill attention."""
+        Args:
+            changes: fields of `Replica` that are not to be as they are here; None leaves them.
+        """
+        fields: dict[str, Any] = {
+            "policy": self.policy,
+            "max_num_seqs": self.max_num_seqs,
+            "max_batched_tokens": self.max_batched_tokens,
+            "answer_share": self.answer_share,
+        }
+        fields |= {name: value for name, value in changes.items() if value is not None}
+        drafts = fields.get("model", self.model).drafts
+        least = fields["max_num_seqs"] * (1 + drafts)
+        fields["max_batched_tokens"] = max(fields["max_batched_tokens"], least)
+        made: dict[str, Any] = {"model": self.model, "kv_tokens": self.kv_tokens, **fields}
+        return Replica(**made)
 
 
 def from_roofline(
@@ -141,46 +159,6 @@ def from_roofline(
     )
     room = max(float(fit.kv_bytes), 0.0) * layout.chips / (kv * layout.tp)
     return Physics(steps, int(room), kv * layout.tp)
-
-
-def from_step_table(
-    table: Timed,
-    batch: ArrayLike,
-    *,
-    factor: float = 1.0,
-    overhead_s: float = 0.0,
-    power_w: Array | None = None,
-    idle_w: float = 0.0,
-) -> StepModel:
-    """Step model from a table of operator times.
-
-    Decode attention is taken as a line in the context through two contexts at each batch; the time of a query-key pair
-    is that of one long prompt.
-
-    Args:
-        table: the operator times.
-        batch: points of the batch, rising [1].
-        factor: the framework's time over the kernels' [1].
-        overhead_s: time of a step outside kernels [s].
-        power_w: power by tokens on the grid of this module [W].
-        idle_w: idle power [W].
-    """
-    points = np.asarray(batch, dtype=float)
-    near, far = (np.asarray(table.decode_attention_s(points, context)) for context in (_NEAR, _FAR))
-    slope = np.maximum((far - near) / (np.maximum(points, 1.0) * (_FAR - _NEAR)), 0.0)
-    launch = np.maximum(near - slope * points * _NEAR, 0.0)
-    pairs = 0.5 * _FAR * (_FAR + 1.0)
-    rest = np.asarray(table.rest_s(_GRID)) + np.asarray(table.logits_s(np.minimum(_GRID, 512.0)))
-    return StepModel(
-        tokens=_GRID,
-        step_s=factor * rest + overhead_s,
-        batch=points,
-        read_s=factor * slope,
-        launch_s=factor * launch,
-        pair_s=factor * float(np.asarray(table.prefill_attention_s(1.0, _FAR)).reshape(-1)[0]) / pairs,
-        power_w=power_w,
-        idle_w=idle_w,
-    )
 
 
 def _weights_s(work: Work, layout: Layout, bandwidth: float) -> Array:

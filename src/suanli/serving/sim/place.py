@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from suanli.serving.sim import columns as c
-from suanli.serving.sim.blocks import blocks_for, gained, held, join, leave, use
+from suanli.serving.sim.blocks import blocks_for, gained, held, leave
 from suanli.serving.sim.prefix import evict, found, give_up, take
 from suanli.serving.sim.queues import (
     event_push,
@@ -36,14 +36,24 @@ def end(s: State, r: int, t: float, status: int) -> None:
 
 def release(s: State, p: int, r: int) -> None:
     """Free the KV of a running request and take it off the running list."""
-    use(s, p, -held(s, p, r))
+    s.pf[p, c.USED] -= held(s, p, r)
     give_up(s, p, r)
     run_remove(s, p, r)
 
 
 def decode_join(s: State, p: int, r: int) -> None:
-    """Put a request into the decode batch and the finish heap."""
-    join(s, p, r)
+    """Put a request whose KV is there into the decode batch; its next token comes with the next decode step."""
+    from_step, advance = s.pi[p, c.STEP], s.pf[p, c.ADVANCE]
+    s.ri[r, c.STATUS] = c.DECODING
+    s.ri[r, c.JOINED] = from_step
+    s.ri[r, c.CHUNK] = 0
+    last_step = from_step + math.ceil((s.ri[r, c.OUT] - s.ri[r, c.EMITTED]) / advance)
+    s.ri[r, c.REMAINING] = (last_step << c.TICKET_BITS) + s.ri[r, c.TICKET]
+    s.pf[p, c.CONTEXT] += s.ri[r, c.DONE] + 1
+    size = s.pi[p, c.BLOCK]
+    s.pi[p, s.gi[c.PHASE_AT] + (from_step - s.ri[r, c.DONE]) % size] += 1
+    s.pi[p, s.gi[c.JOIN_AT] + s.pi[p, c.JOINERS]] = r
+    s.pi[p, c.JOINERS] += 1
     i = s.pi[p, c.BATCH]
     s.pi[p, c.BATCH] = i + 1
     s.pi[p, c.FINISHERS + i] = r
@@ -111,34 +121,40 @@ def admit(s: State, p: int, t: float, free_tokens: int) -> int:
     found(s, p, r)
     need = blocks_for(s, p, float(s.ri[r, c.REMAINING]))
     taken = need - s.gi[c.HIT_SHARED] + s.gi[c.HIT_NEED]
-    if not _fits(s, p, taken):
+    if not _fits(s, p, r, taken):
         return -1
     wait_remove(s, p, r)
     run_push(s, p, r)
     s.gi[c.ADMITTED] = r
     fresh = s.rf[r, c.SCHEDULED] < 0.0
-    _schedule(s, r, t)
+    if fresh:
+        s.rf[r, c.SCHEDULED] = t
     s.ri[r, c.STATUS] = c.PREFILLING
     whole = s.ri[r, c.REMAINING]
-    cached = take(s, p, r, t)
+    cached = max(take(s, p, r, t), min(s.ri[r, c.KNOWN], whole - 1))
     s.ri[r, c.DONE] = cached
     s.ri[r, c.REMAINING] = whole - cached
     s.pi[p, c.AHEAD] -= cached
     if fresh:
         s.ri[r, c.CACHED] = cached
-    use(s, p, need - s.ri[r, c.SHARED])
+    s.pf[p, c.USED] += need - s.ri[r, c.SHARED]
     evict(s, p)
     return 2
 
 
-def _fits(s: State, p: int, taken: float) -> bool:
-    spare = s.pf[p, c.RESERVE] if s.pi[p, c.RUNNING] > 0 else 0.0
+def _fits(s: State, p: int, r: int, taken: float) -> bool:
+    """Whether `taken` KV blocks are free for request r, and room for a share of the answers of all that run."""
+    share, spare, promise = s.pf[p, c.ANSWER], 0.0, 0
+    if share > 0.0:
+        promise = s.ri[r, c.IN] + int(share * s.ri[r, c.OUT])
+        if s.ri[r, c.READY] == 0:
+            promise = max(promise - s.gi[c.HIT_SHARED] * s.pi[p, c.BLOCK], 0)
+    s.ri[r, c.PROMISE] = promise
+    if s.pi[p, c.RUNNING] > 0:
+        spare = s.pf[p, c.RESERVE]
+        if s.pf[p, c.PROMISED] + promise > s.pf[p, c.CAPACITY] * s.pi[p, c.BLOCK]:
+            return False
     return bool(s.pf[p, c.USED] + taken <= s.pf[p, c.CAPACITY] - spare)
-
-
-def _schedule(s: State, r: int, t: float) -> None:
-    if s.rf[r, c.SCHEDULED] < 0.0:
-        s.rf[r, c.SCHEDULED] = t
 
 
 def admit_ready(s: State, p: int, r: int, t: float, free_tokens: int) -> int:
@@ -150,17 +166,18 @@ def admit_ready(s: State, p: int, r: int, t: float, free_tokens: int) -> int:
         return -1
     now = blocks_for(s, p, float(s.ri[r, c.DONE]))
     after = blocks_for(s, p, s.ri[r, c.DONE] + s.pf[p, c.ADVANCE])
-    if not _fits(s, p, after):
+    if not _fits(s, p, r, after):
         return -1
     wait_remove(s, p, r)
     run_push(s, p, r)
-    _schedule(s, r, t)
+    if s.rf[r, c.SCHEDULED] < 0.0:
+        s.rf[r, c.SCHEDULED] = t
     if s.ri[r, c.READY] == 1:
         s.pf[p, c.EXTRA] += now * s.pf[p, c.SWAP_S]
     s.ri[r, c.READY] = 0
     s.ri[r, c.REFS] = 0
     s.ri[r, c.SHARED] = 0
-    use(s, p, now)
+    s.pf[p, c.USED] += now
     evict(s, p)
     decode_join(s, p, r)
     return 1

@@ -82,6 +82,7 @@ def run_push(s: State, p: int, r: int) -> None:
     else:
         s.ri[before, c.PREV] = r
     s.pi[p, c.RUNNING] += 1
+    s.pf[p, c.PROMISED] += s.ri[r, c.PROMISE]
 
 
 def run_remove(s: State, p: int, r: int) -> None:
@@ -96,6 +97,7 @@ def run_remove(s: State, p: int, r: int) -> None:
     else:
         s.ri[after, c.PREV] = before
     s.pi[p, c.RUNNING] -= 1
+    s.pf[p, c.PROMISED] -= s.ri[r, c.PROMISE]
 
 
 def finish_sift(s: State, p: int, i: int) -> None:

@@ -19,7 +19,7 @@ def note(s: State, p: int, t: float) -> None:
     """
     start = s.pf[p, c.TIME]
     tokens, batch, steps = s.pi[p, c.TOKENS], s.pi[p, c.BATCH], s.pi[p, c.COUNT]
-    power = s.tables[4 * s.pi[p, c.DEPLOYMENT] + 2, tokens]
+    power = s.tables[c.ROWS * s.pi[p, c.DEPLOYMENT] + 2, tokens]
     s.pf[p, c.BUSY] += t - start
     s.pf[p, c.ENERGY] += power * (t - start)
     prompts, out = 0.0, 0.0

@@ -20,6 +20,7 @@ Ints = NDArray[np.int64]
 _MOST_CLASSES = 64
 _LFU_CLASSES = 32
 _FAILURES_DRAWN = 512
+_WIDEST = 1 << 20
 
 
 def build(
@@ -29,6 +30,7 @@ def build(
     kv_bytes_per_token: float,
     window_s: tuple[float, float],
     log: int,
+    cached_share: float = 0.0,
 ) -> tuple[State, Ints]:
     """Return the state before the first event, and the request that stands in each row.
 
@@ -39,6 +41,7 @@ def build(
         kv_bytes_per_token: KV of a token, for tiers [byte].
         window_s: start and end of the window whose steps are logged [s].
         log: most steps to log.
+        cached_share: share of each prompt that a prefix cache outside the simulation answers [1].
 
     Raises:
         InputError: what the cluster cannot be.
@@ -50,6 +53,9 @@ def build(
     rng = np.random.default_rng(seed)
     kinds = cluster.expanded()
     ri, classes = _request_ints(trace, order, place)
+    if not 0.0 <= cached_share < 1.0:
+        raise InputError(f"cached_share is a share of prompts, from 0 to below 1; got {cached_share:g}")
+    ri[:, c.KNOWN] = np.floor(cached_share * ri[:, c.IN])
     gi, width = _globals_int(trace, cluster, classes, int((~waits).sum()))
     pf, pi = _replicas(cluster, kinds)
     tf, caches, nodes = _tiers(trace, cluster, pf, kv_bytes_per_token, kinds)
@@ -166,6 +172,9 @@ def _replicas(cluster: Cluster, kinds: list[tuple[int, Replica]]) -> tuple[Array
         pf[p, c.ADVANCE], pf[p, c.PAIR_S] = kind.model.advance, kind.model.pair_s
         pf[p, c.SWAP_S] = kind.swap_token_s * kind.block_tokens
         pf[p, c.MOVE_S], pf[p, c.IDLE_W] = kind.transfer_token_s, kind.model.idle_w
+        pf[p, c.PROMPT_S], pf[p, c.LATE] = kind.model.prompt_step_s, kind.model.late_steps
+        pi[p, c.GROUPS], pf[p, c.ANSWER] = kind.model.groups, kind.answer_share
+        pi[p, c.OWN] = int(kind.model.own_s is not None and kind.model.groups > 1)
         pi[p, c.DEPLOYMENT], pi[p, c.PLACE], pi[p, c.HEAPED] = deployment, p, p
         pi[p, c.PARTIAL] = pi[p, c.RUN_HEAD] = pi[p, c.RUN_TAIL] = -1
         pi[p, c.BUDGET], pi[p, c.SEATS] = kind.max_batched_tokens, kind.max_num_seqs
@@ -178,15 +187,22 @@ def _replicas(cluster: Cluster, kinds: list[tuple[int, Replica]]) -> tuple[Array
 
 
 def _tables(cluster: Cluster) -> Array:
-    tokens = max(kind.max_batched_tokens for kind in cluster.replicas)
     batch = max(kind.max_num_seqs for kind in cluster.replicas)
-    tables = np.zeros((4 * len(cluster.replicas), max(tokens, batch) + 1))
+    # The fullest of the groups may have as many tokens as if all groups together had this many.
+    tokens = max(
+        max(kind.max_batched_tokens, min(kind.max_batched_tokens * kind.model.groups, _WIDEST))
+        if kind.model.own_s is not None
+        else kind.max_batched_tokens
+        for kind in cluster.replicas
+    )
+    tables = np.zeros((c.ROWS * len(cluster.replicas), max(tokens, batch) + 1))
     for k, kind in enumerate(cluster.replicas):
-        step_s, read_s, power_w, launch_s = kind.model.dense(tokens, batch)
-        tables[4 * k, : tokens + 1] = step_s
-        tables[4 * k + 1, : batch + 1] = read_s
-        tables[4 * k + 2, : tokens + 1] = power_w
-        tables[4 * k + 3, : batch + 1] = launch_s
+        step_s, read_s, power_w, launch_s, own_s = kind.model.dense(tokens, batch)
+        tables[c.ROWS * k, : tokens + 1] = step_s
+        tables[c.ROWS * k + 1, : batch + 1] = read_s
+        tables[c.ROWS * k + 2, : tokens + 1] = power_w
+        tables[c.ROWS * k + 3, : batch + 1] = launch_s
+        tables[c.ROWS * k + 4, : tokens + 1] = own_s
     return tables
 
 

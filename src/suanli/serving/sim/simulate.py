@@ -27,6 +27,7 @@ def simulate(
     kv_bytes_per_token: float = 0.0,
     window_s: tuple[float, float] = (math.inf, math.inf),
     log_steps: int = 0,
+    cached_share: float = 0.0,
 ) -> Outcome:
     """Simulate a trace on a cluster.
 
@@ -42,6 +43,8 @@ def simulate(
         kv_bytes_per_token: KV of a token, needed for tiers [byte].
         window_s: window whose steps are logged for a Chrome trace [s].
         log_steps: most steps to log.
+        cached_share: share of each prompt that a prefix cache outside the simulation answers: its KV takes room, but
+            no time [1].
 
     Returns:
         What happened to every request and replica. After an interrupt (Ctrl-C) it is marked partial.
@@ -55,7 +58,7 @@ def simulate(
     """
     if len(trace) == 0:
         raise InputError(f"{trace.name}: no requests to simulate")
-    state, order = build(trace, cluster, seed, kv_bytes_per_token, window_s, log_steps)
+    state, order = build(trace, cluster, seed, kv_bytes_per_token, window_s, log_steps, cached_share)
     partial = _drive(state, compiled, progress)
     return outcome(state, order, trace, cluster, partial=partial, kv_bytes_per_token=kv_bytes_per_token)
 

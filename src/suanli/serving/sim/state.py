@@ -21,9 +21,9 @@ class State(NamedTuple):
         pi: replicas, integers; behind the named columns finish heap, KV phases, waiting lists and the step's requests.
         gf: the whole, floats.
         gi: the whole, integers.
-        tables: four rows a deployment, by whole numbers: time of a step of n tokens without attention to earlier
+        tables: five rows a deployment, by whole numbers: time of a step of n tokens without attention to earlier
             tokens [s], decode attention time per KV token at batch b [s], power of a step of n tokens [W], decode
-            attention time at batch b without any KV [s].
+            attention time at batch b without any KV [s], the groups' own part of the first [s].
         ids: prefix blocks of all requests.
         cn: nodes, hash table and lists of the prefix caches.
         tf: tiers, and behind them caches.
@@ -41,3 +41,21 @@ class State(NamedTuple):
     cn: Ints
     tf: Floats
     rec: Floats
+
+
+class LeanState(NamedTuple):
+    """The arrays of a state without those of prefix caches: every function that takes a state unpacks all of them."""
+
+    rf: Floats
+    ri: Ints
+    pf: Floats
+    pi: Ints
+    gf: Floats
+    gi: Ints
+    tables: Floats
+    rec: Floats
+
+    @classmethod
+    def of(cls, state: State) -> LeanState:
+        """Return the same arrays, shared."""
+        return cls(*(getattr(state, name) for name in cls._fields))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from suanli.serving.sim import columns as c
-from suanli.serving.sim.blocks import growth, leave, peak, room_steps, use
+from suanli.serving.sim.blocks import growth, growth_once, leave, room_steps
 from suanli.serving.sim.place import admit, decode_join, end, preempt, release
 from suanli.serving.sim.pools import send, stop_if_empty
 from suanli.serving.sim.prefix import evict, keep
-from suanli.serving.sim.queues import finish_sift, replica_sift, wait_first
+from suanli.serving.sim.queues import finish_remove, replica_sift, wait_first
 from suanli.serving.sim.record import gap, gap_once, note
 from suanli.serving.sim.state import State
 from suanli.serving.sim.steps import shorten, steps_s
@@ -58,12 +58,12 @@ def plan(s: State, p: int, t: float) -> None:
 def make_room(s: State, p: int) -> bool:
     """Take KV blocks for one decode step; while there are too few, the last of the running list loses its place."""
     lost = False
-    need = growth(s, p, 1)
+    need = growth_once(s, p)
     while s.pi[p, c.BATCH] > 0 and s.pf[p, c.USED] + need > s.pf[p, c.CAPACITY]:
         preempt(s, p, s.pi[p, c.RUN_TAIL])
         lost = True
-        need = growth(s, p, 1)
-    use(s, p, need)
+        need = growth_once(s, p)
+    s.pf[p, c.USED] += need
     s.pf[p, c.GROWN] = need
     evict(s, p)
     return lost
@@ -97,9 +97,9 @@ def fill(s: State, p: int, t: float, budget: int, may_admit: bool) -> None:
 
 def _grow_one(s: State, p: int) -> None:
     """Take the KV block that a request which decodes at once may need in this step."""
-    need = growth(s, p, 1) - s.pf[p, c.GROWN]
+    need = growth_once(s, p) - s.pf[p, c.GROWN]
     if need > 0.0:
-        use(s, p, need)
+        s.pf[p, c.USED] += need
         s.pf[p, c.GROWN] += need
         evict(s, p)
 
@@ -129,16 +129,28 @@ def _set_step(s: State, p: int, t: float, lost: bool) -> None:
     if kind == c.NOTHING:
         s.pf[p, c.EVENT] = math.inf
         return
-    peak(s, p)
+    s.pf[p, c.PEAK_USED] = max(s.pf[p, c.PEAK_USED], s.pf[p, c.USED])
     k = s.pi[p, c.DEPLOYMENT]
     tokens = prompts if kind == c.PREFILL else prompts + batch * (1 + s.pi[p, c.DRAFTS])
     s.pi[p, c.TOKENS] = tokens
-    first = s.tables[4 * k, tokens] + s.pf[p, c.PAIR_S] * s.pf[p, c.PAIRS]
     more, count = 0.0, 1
-    if kind != c.PREFILL:
-        slope = s.tables[4 * k + 1, batch]
-        first += s.tables[4 * k + 3, batch] + slope * s.pf[p, c.CONTEXT]
+    if kind == c.PREFILL:
+        first = s.tables[c.ROWS * k, tokens] + s.tables[c.ROWS * k + 3, 0]
+    else:
+        slope = s.tables[c.ROWS * k + 1, batch]
+        first = s.tables[c.ROWS * k, tokens] + s.tables[c.ROWS * k + 3, batch] + slope * s.pf[p, c.CONTEXT]
         more = slope * batch * s.pf[p, c.ADVANCE]
+    if prompts > 0:
+        # The group with most chunks ends last; with one group that is the sum over all.
+        chunks, groups = s.pi[p, c.CHUNKS], s.pi[p, c.GROUPS]
+        share = ((chunks + groups - 1) // groups) / chunks
+        first += s.pf[p, c.PROMPT_S] + s.pf[p, c.PAIR_S] * s.pf[p, c.PAIRS] * share
+        if s.pi[p, c.OWN] == 1:
+            row, last = c.ROWS * k + 4, s.tables.shape[1] - 1
+            wide = tokens + math.floor(prompts * (groups * share - 1.0))
+            over = max(wide - last, 0)
+            own = s.tables[row, wide - over] + over * (s.tables[row, last] - s.tables[row, last - 1])
+            first += own - s.tables[row, tokens]
     plain = s.pf[p, c.EXTRA] == 0.0 and s.pf[p, c.LOADED] <= t
     first = max(first, s.pf[p, c.LOADED] - t) + s.pf[p, c.EXTRA]
     s.pf[p, c.EXTRA] = 0.0
@@ -167,8 +179,8 @@ def commit(s: State, p: int, t: float) -> None:
     if kind != c.PREFILL:
         gap(s, p, t)
         if steps > 1:
-            use(s, p, growth(s, p, steps) - s.pf[p, c.GROWN])
-            peak(s, p)
+            s.pf[p, c.USED] += growth(s, p, steps) - s.pf[p, c.GROWN]
+            s.pf[p, c.PEAK_USED] = max(s.pf[p, c.PEAK_USED], s.pf[p, c.USED])
             evict(s, p)
         s.pi[p, c.STEP] += steps
         s.pf[p, c.CONTEXT] += batch * steps * s.pf[p, c.ADVANCE]
@@ -198,14 +210,22 @@ def finish_decodes(s: State, p: int, t: float) -> None:
         r = s.pi[p, c.FINISHERS]
         if (s.ri[r, c.REMAINING] >> c.TICKET_BITS) > step:
             break
-        s.pi[p, c.BATCH] -= 1
-        last = s.pi[p, c.BATCH]
-        if last > 0:
-            s.pi[p, c.FINISHERS] = s.pi[p, c.FINISHERS + last]
-            finish_sift(s, p, 0)
+        finish_remove(s, p, r)
         leave(s, p, r)
         release(s, p, r)
-        end(s, r, t, c.COMPLETED)
+        end(s, r, max(t + late(s, p, r), s.rf[r, c.FIRST]), c.COMPLETED)
+
+
+def late(s: State, p: int, r: int) -> float:
+    """Time until a token of request r that replica p has computed is delivered: so many decode steps [s]."""
+    steps, batch, context = s.pf[p, c.LATE], s.pi[p, c.BATCH], s.pf[p, c.CONTEXT]
+    if steps == 0.0:
+        return 0.0
+    if batch == 0:
+        batch, context = 1, float(s.ri[r, c.IN] + s.ri[r, c.OUT])
+    k = s.pi[p, c.DEPLOYMENT]
+    step = s.tables[c.ROWS * k, batch * (1 + s.pi[p, c.DRAFTS])] + s.tables[c.ROWS * k + 3, batch]
+    return float(steps * (step + s.tables[c.ROWS * k + 1, batch] * context))
 
 
 def first_token(s: State, p: int, r: int, t: float) -> None:
@@ -213,8 +233,9 @@ def first_token(s: State, p: int, r: int, t: float) -> None:
 
     Takes t [s].
     """
+    wait = late(s, p, r)
     if s.ri[r, c.EMITTED] == 0:
-        s.rf[r, c.FIRST] = t
+        s.rf[r, c.FIRST] = t + wait
     else:
         gap_once(s, t - s.rf[r, c.LAST])
     s.rf[r, c.LAST] = t
@@ -222,7 +243,7 @@ def first_token(s: State, p: int, r: int, t: float) -> None:
     keep(s, p, r)
     if s.ri[r, c.EMITTED] >= s.ri[r, c.OUT]:
         release(s, p, r)
-        end(s, r, t, c.COMPLETED)
+        end(s, r, max(t + wait, s.rf[r, c.FIRST]), c.COMPLETED)
     elif s.pi[p, c.ROLE] == c.PROMPTS:
         send(s, p, r, t)
     else:

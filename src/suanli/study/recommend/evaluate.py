@@ -13,14 +13,14 @@ from suanli.serving.accelerator import rank_of
 from suanli.serving.closed_loop import closed_loop, decode_step_s
 from suanli.serving.deployment import MemoryParts, stage_weight_bytes
 from suanli.serving.disaggregated import transfer_s
-from suanli.serving.engine import Engine, check, engine
+from suanli.serving.engine import Engine, check, engine, with_redundant_experts
 from suanli.serving.estimate import load_of
 from suanli.serving.kernels import Coefficients
 from suanli.serving.latency import ttft_s
 from suanli.serving.layout import Placement
 from suanli.serving.point import Point
 from suanli.serving.pools import prefill_pool
-from suanli.study.recommend.layouts import layouts, loads
+from suanli.study.recommend.layouts import copies, layouts, loads
 
 Array = NDArray[np.float64]
 
@@ -110,26 +110,40 @@ class Evaluator:
             return None
 
     def _engine(self, placement: Placement, phase: str) -> Engine:
+        """Make a layout ready. One with stages has the step times of one without: only who holds what differs."""
         asked = replace(
             self.point,
-            n_chips=placement.chips,
+            n_chips=placement.tp * placement.dp,
             tp=placement.tp,
-            pp=placement.pp,
+            pp=1,
             dp=placement.dp if self.point.model.experts_per_layer else None,
             ep=placement.ep,
             phase=phase,
+            options={**self._copies(placement), **self.point.options},
         )
-        return engine(asked, self.tables)
+        flat = engine(asked, self.tables)
+        if placement.pp == 1:
+            return flat
+        drafts = flat.serving.values.draft_tokens > 0
+        weights = stage_weight_bytes(flat.model, flat.precision.weights, placement, mtp=drafts)
+        table = replace(flat.table, placement=placement)
+        return replace(flat, placement=placement, table=table, weights_bytes=weights)
+
+    def _copies(self, placement: Placement) -> dict[str, float]:
+        found = copies(self.point.model, placement.ep)
+        return {"redundant_experts": float(found)} if found else {}
 
     def memory(self, placement: Placement, phase: str = "mixed", clients: float = 1.0) -> MemoryParts:
         """Share out the memory of a chip, as `estimate` does for a phase; no step time is needed for it."""
         point = self.point
         mean = 0.5 * (1.0 + point.options.get("length_low_share", 1.0)) if phase == "mixed" else 1.0
         output = 1.0 if phase == "prefill" else point.osl * mean
-        placed, single = placement, self.single
+        single = self.single
+        added = {**self._copies(placement), **point.options}
+        model = with_redundant_experts(point.model, int(added.get("redundant_experts", 0.0)))
         drafts = single.serving.values.draft_tokens > 0
-        weights = stage_weight_bytes(single.model, single.precision.weights, placed, mtp=drafts)
-        moved = replace(single, placement=placed, weights_bytes=weights)
+        weights = stage_weight_bytes(model, single.precision.weights, placement, mtp=drafts)
+        moved = replace(single, model=model, placement=placement, weights_bytes=weights)
         return moved.memory(point.isl * mean, output, clients, prompts=phase != "decode")
 
     def capacity(self, placement: Placement, phase: str = "mixed") -> tuple[float, bool]:

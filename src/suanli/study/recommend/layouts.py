@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from suanli.errors import InputError
 from suanli.llm import Model, Sharding, check_sharding
 from suanli.serving.accelerator import Accelerator
+from suanli.serving.engine import with_redundant_experts
 from suanli.serving.layout import Placement
 
 # A host holds this many accelerators; chips without a scale-up network are still tied together inside it.
@@ -17,6 +18,8 @@ HOST_CHIPS = 8
 # Loads of a layout: every number up to 20, then each this many times the last.
 _STEP = 1.05
 _DENSE = 20
+# Hosts of an attention group's replica beside powers of 2: 9 hosts of 8 are a rack of 72, 3 and 5 parts of supernodes.
+_ODD_HOSTS = (3, 5, 9)
 
 
 def layouts(model: Model, chip: Accelerator, n_chips: int, ranks: int = 1) -> Iterator[Placement]:
@@ -25,7 +28,8 @@ def layouts(model: Model, chip: Accelerator, n_chips: int, ranks: int = 1) -> It
     Tensor parallelism, stages and attention groups are powers of 2; tensor parallelism reaches over at most two
     scale-up domains, because an all-reduce a layer over the network costs more than any gain. Experts lie whole on the
     chips (ep = tp x dp), or are cut over all of them (ep = 1) inside one domain. Groups may also be as many as divide
-    the experts in whole hosts (384 experts: 24, 48, 96 ...).
+    the experts in whole hosts (384 experts: 24, 48, 96 ...), or 3, 5 and 9 times a power of 2 of hosts, as supernodes
+    and whole services have them (72, 144, 160): copies of experts then let all ranks hold equally many.
 
     Args:
         model: the model.
@@ -57,7 +61,14 @@ def _groups(model: Model, most: int) -> list[int]:
     if not experts:
         return [1]
     whole = [dp for dp in range(HOST_CHIPS, min(most, experts) + 1, HOST_CHIPS) if experts % dp == 0]
-    return sorted({*_powers(most), *whole})
+    copied = (odd * HOST_CHIPS * even for odd in _ODD_HOSTS for even in _powers(most))
+    return sorted({*_powers(most), *whole, *(dp for dp in copied if dp <= min(most, experts))})
+
+
+def copies(model: Model, ep: int) -> int:
+    """Return the copies of experts that let `ep` ranks hold equally many, as engines add them [1]."""
+    experts = model.experts_per_layer
+    return -experts % ep if 1 < ep <= experts else 0
 
 
 def _experts(model: Model, tp: int, dp: int, reach: int) -> list[int]:
@@ -68,7 +79,7 @@ def _experts(model: Model, tp: int, dp: int, reach: int) -> list[int]:
 
 def _legal(model: Model, sharding: Sharding) -> bool:
     try:
-        check_sharding(model, sharding)
+        check_sharding(with_redundant_experts(model, copies(model, sharding.ep)), sharding)
     except InputError:
         return False
     return True

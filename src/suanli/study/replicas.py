@@ -1,0 +1,207 @@
+"""The replicas of a scenario as the simulator needs them: from operator times, or from the roofline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suanli.catalog import Catalog
+from suanli.catalog.calibration import read_tables
+from suanli.chain.deployment import Deployment as Layouts
+from suanli.chain.deployment import deployment_of, engine_of
+from suanli.chain.engines import engines_of
+from suanli.chain.facts import Facts
+from suanli.demand import token_demand
+from suanli.errors import InfeasibleError, NoDataError
+from suanli.hardware.power import Activity as Shares
+from suanli.hardware.power import accelerator_power_w
+from suanli.result.draws import Draws
+from suanli.result.ledger import Ledger
+from suanli.scenario import Scenario
+from suanli.serving import Coefficients, Layout, Point
+from suanli.serving.engine import Engine
+from suanli.serving.sim.operators import Role, operator_physics, step_activity
+from suanli.serving.sim.physics import Activity, Physics, from_roofline
+from suanli.study.deployment.power import PowerModel
+
+if TYPE_CHECKING:
+    from suanli.demand import TokenDemand
+    from suanli.demand.traces import Trace
+
+Array = NDArray[np.float64]
+Kind = Literal["operators", "roofline"]
+KINDS: tuple[Kind, ...] = ("operators", "roofline")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a scenario's serving section becomes: one kind of replica, or one for each pool.
+
+    Attributes:
+        pools: {"replica"} or {"prefill", "decode"}: physics of one replica.
+        link_bytes_per_s: network bandwidth of one decode replica, for KV between pools [byte/s].
+        host_bytes_per_s: link to host memory of one replica, for swapping and the host tier [byte/s].
+        notes: what the user should know.
+        framework: whose constants count; "" with the roofline.
+        advance: tokens a decode step gives a sequence where the physics does not say [token].
+        drafts: draft tokens of a sequence and step where the physics does not say [token].
+    """
+
+    pools: dict[str, Physics]
+    link_bytes_per_s: float
+    host_bytes_per_s: float
+    notes: tuple[str, ...]
+    framework: str = ""
+    advance: float = 1.0
+    drafts: int = 0
+
+    @property
+    def main(self) -> Physics:
+        """The pool that emits most tokens."""
+        return list(self.pools.values())[-1]
+
+    @property
+    def host_s(self) -> float:
+        """Request handling before and after the steps [s]."""
+        return self.main.host_s
+
+
+def deployment(
+    scenario: Scenario, catalog: Catalog, physics: Kind = "operators", trace: Trace | None = None
+) -> Deployment:
+    """Build the replicas' physics from a scenario, with nominal values of all facts.
+
+    Args:
+        scenario: the scenario.
+        catalog: the catalogue.
+        physics: "operators", as `estimate` times them, or "roofline" with assumed efficiencies.
+        trace: requests, whose mean lengths place the lines of attention; the scenario's mean request where None.
+
+    Raises:
+        ScenarioError: a layout that cannot be.
+        InfeasibleError: weights that leave no room for KV.
+        NoDataError: the calibration lacks an operator.
+    """
+    facts = Facts(catalog, Ledger(Draws(0, 0)))
+    made = deployment_of(scenario, facts)
+    build = _operators if physics == "operators" else _roofline
+    return build(scenario, facts, made, _demand(scenario, trace), trace)
+
+
+def _demand(scenario: Scenario, trace: Trace | None) -> TokenDemand:
+    asked = scenario.demand
+    found = token_demand(
+        asked.input_tokens_per_day,
+        asked.output_tokens_per_day,
+        asked.cache_hit_share,
+        mean_context_tokens=asked.mean_context_tokens,
+        mean_input_tokens=asked.mean_input_tokens,
+        mean_output_tokens=asked.mean_output_tokens,
+    )
+    if trace is None or not len(trace):
+        return found
+    means = (np.asarray(float(one.mean())) for one in (trace.input_tokens, trace.output_tokens))
+    return replace(found, **dict(zip(("input_tokens", "output_tokens"), means, strict=True)))
+
+
+def _operators(
+    scenario: Scenario, facts: Facts, made: Layouts, demand: TokenDemand, trace: Trace | None
+) -> Deployment:
+    chip = facts.accelerator(made.chip)
+    tables = read_tables(Coefficients, facts.catalog.overlays)
+    ready = engines_of(scenario, made, chip, demand, tables)
+    longest = float(trace.input_tokens.max()) if trace is not None and len(trace) else 0.0
+    roles: tuple[tuple[str, Role, Engine, Point], ...] = (
+        (("replica", "both", ready.decode, ready.questions[1]),)
+        if made.shared
+        else (
+            ("prefill", "prefill", ready.prefill, ready.questions[0]),
+            ("decode", "decode", ready.decode, ready.questions[1]),
+        )
+    )
+    accepted = {}
+    if scenario.llm.mtp:
+        rate = _nominal(facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance))
+        accepted = {"mtp_acceptance": rate}
+    pools, notes = {}, [*made.formats.changes]
+    for name, role, engine, asked in roles:
+        question = replace(asked, options={**asked.options, **accepted})
+        try:
+            found = operator_physics(engine, question, role, longest)
+        except InfeasibleError as error:
+            raise InfeasibleError(f"serving.{name}: {error}; use more chips or narrower weights") from None
+        try:
+            found = _powered(found, engine, question, role, PowerModel(facts.catalog))
+        except NoDataError as error:
+            notes.append(f"Power is unavailable: {error}")
+        pools[name] = found
+        notes += engine.notes
+    used = ready.decode.serving
+    name = "any framework" if used.framework == "*" else used.framework
+    version = "" if used.version == "*" else f" {used.version}"
+    return _joined(facts, made, pools, tuple(dict.fromkeys(notes)), f"{name}{version}")
+
+
+def _powered(found: Physics, engine: Engine, question: Point, role: Role, power: PowerModel) -> Physics:
+    """Add the power of all accelerators of a replica at each number of tokens of a step."""
+    known = power.chip(question.chip)
+    shares = step_activity(engine, question, found.model, role)
+    watts = accelerator_power_w(Shares(shares.compute, shares.memory, shares.link), known.law)
+    chips = engine.placement.chips / question.chip.ranks
+    drawn = np.interp(found.model.tokens, shares.tokens, np.asarray(watts, dtype=float)) * chips
+    return replace(found, model=replace(found.model, power_w=drawn, idle_w=known.idle_w * chips))
+
+
+def _roofline(
+    scenario: Scenario, facts: Facts, made: Layouts, demand: TokenDemand, trace: Trace | None
+) -> Deployment:
+    engine = engine_of(scenario, facts)
+    activity = Activity(
+        *(
+            _nominal(facts.assume("hardware", f"chip_{name}"))
+            for name in ("idle_share", "activity_prefill", "activity_decode")
+        )
+    )
+    layouts: dict[str, Layout] = (
+        {"replica": made.decode} if made.shared else {"prefill": made.prefill, "decode": made.decode}
+    )
+    pools = {
+        name: from_roofline(
+            made.model, made.chip, layout, made.formats, engine, activity, scenario.llm.kv_dtype
+        )
+        for name, layout in layouts.items()
+    }
+    for name, found in pools.items():
+        if found.kv_tokens < 1:
+            raise InfeasibleError(
+                f"serving.{name}: {made.model.id} leaves no room for KV on {layouts[name].chips} x {made.chip.id}; "
+                "use more chips or narrower weights"
+            )
+    joined = _joined(facts, made, pools, made.formats.changes, "")
+    if not scenario.llm.mtp:
+        return joined
+    accepted = _nominal(facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance))
+    return replace(joined, advance=1.0 + accepted, drafts=1)
+
+
+def _joined(
+    facts: Facts, made: Layouts, pools: dict[str, Physics], notes: tuple[str, ...], framework: str
+) -> Deployment:
+    out, chips = made.chip.scale_out_bytes_per_s, made.decode.chips
+    return Deployment(
+        pools,
+        link_bytes_per_s=_nominal(out) * chips if out is not None else float("inf"),
+        host_bytes_per_s=_nominal(facts.assume("hardware", "host_link_bandwidth")) * chips,
+        notes=notes,
+        framework=framework,
+    )
+
+
+def _nominal(samples: ArrayLike) -> float:
+    return float(np.asarray(samples, dtype=float).reshape(-1)[0])
+
+
+__all__ = ["KINDS", "Deployment", "Kind", "deployment"]
