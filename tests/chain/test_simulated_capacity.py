@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chain_cases import LLAMA, with_changes
+from chain_cases import DAY, LLAMA, with_changes
 
 from suanli import chain
 from suanli.errors import ScenarioError
@@ -16,7 +16,8 @@ from suanli.scenario import parse
 def run(**changes: Any) -> Result:
     named = {key.replace("__", "."): value for key, value in changes.items()}
     base = {"serving.method": "simulate", "demand.cache_hit_share": 0.0, "serving.slo.ttft": "2 s"}
-    return chain.run(parse(with_changes(LLAMA, base | named)))
+    kept = {key: value for key, value in (base | named).items() if value is not None}
+    return chain.run(parse(with_changes(LLAMA, kept)))
 
 
 def test_the_load_factor_is_found() -> None:
@@ -34,16 +35,22 @@ def test_tighter_objectives_need_more_nodes() -> None:
     assert nodes[0] < nodes[2]
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"serving__slo": {"tpot": "40 ms"}}, "needs serving.slo.ttft"),
-        ({"demand__cache_hit_share": 0.3}, "cache_hit_share"),
-    ],
-)
-def test_what_it_cannot_do_is_refused(change: dict[str, Any], words: str) -> None:
-    base: dict[str, Any] = {"serving.method": "simulate", "demand.cache_hit_share": 0.0}
-    if "serving__slo" not in change:
-        base["serving.slo.ttft"] = "2 s"
-    with pytest.raises(ScenarioError, match=words):
-        chain.run(parse(with_changes(LLAMA, base | {k.replace("__", "."): v for k, v in change.items()})))
+def test_an_objective_is_needed() -> None:
+    with pytest.raises(ScenarioError, match=r"needs serving\.slo\.ttft"):
+        run(serving__slo={"tpot": "40 ms"}, serving__slo__ttft=None)
+
+
+def test_prompts_found_in_the_cache_save_nodes() -> None:
+    nodes = [run(demand__cache_hit_share=share)["fleet.nodes"].value for share in (0.0, 0.3, 0.6)]
+    assert all(n is not None for n in nodes)
+    assert nodes[0] > nodes[1] > nodes[2]
+
+
+def test_separate_pools_and_drafts_are_simulated() -> None:
+    """One day of the published service with one draft token, sized by its objectives instead of by load factors."""
+    changes = {"serving.method": "simulate", "serving.slo.ttft": "5 s", "llm.mtp": True}
+    found = chain.run(parse(with_changes(DAY, changes)))
+    for phase in ("prefill", "decode"):
+        load = found[f"serving.{phase}_load_factor"].value
+        assert load is not None and 0.2 < load <= 1.05, phase
+    assert (found["serving.ttft"].value or 9.0) < 5.0

@@ -67,7 +67,6 @@ def test_metrics_contract(trace: str) -> None:
 def test_operators_are_the_default_and_say_how_sure_they_are(trace: str) -> None:
     found = document("--trace", trace)
     physics, metrics = found["physics"], found["metrics"]
-    assert physics["kind"] == "operators"
     assert physics["basis"] == {"replica": "calibrated"}
     band = physics["step_band"]["replica"]
     assert 1.05 < band < 3.0
@@ -111,16 +110,6 @@ def limits_of(trace: str) -> float:
     return float(document("--trace", trace, "--no-band")["metrics"]["sim.queue_p99"]["value"])
 
 
-def test_the_roofline_stays_for_what_ifs(trace: str) -> None:
-    found = document("--trace", trace, "--physics", "roofline")
-    assert found["physics"]["kind"] == "roofline" and found["physics"]["framework"] is None
-    assert found["physics"]["limits"]["replica"]["max_num_seqs"] == 256
-    assert found["metrics"]["sim.tpot_mean"]["low"] is None
-    operators = document("--trace", trace, "--no-band")["metrics"]["sim.tpot_mean"]["value"]
-    assert found["metrics"]["sim.tpot_mean"]["value"] == pytest.approx(operators, rel=0.6)
-    assert "roofline with assumed efficiencies" in run("--trace", trace, "--physics", "roofline").stdout
-
-
 def test_a_cached_share_shortens_prompts(trace: str) -> None:
     plain, cached = (
         document("--trace", trace, "--no-band", "--prefix-share", share)["metrics"] for share in ("0", "0.75")
@@ -129,8 +118,7 @@ def test_a_cached_share_shortens_prompts(trace: str) -> None:
     assert cached["sim.ttft_mean"]["value"] < plain["sim.ttft_mean"]["value"]
 
 
-@pytest.mark.parametrize("physics", ["operators", "roofline"])
-def test_separate_pools_with_drafts(trace: str, physics: str) -> None:
+def test_separate_pools_with_drafts(trace: str) -> None:
     day = str(ROOT / "scenarios" / "deepseek-day.toml")
     options = [
         "--trace",
@@ -139,8 +127,6 @@ def test_separate_pools_with_drafts(trace: str, physics: str) -> None:
         "2",
         "--replicas",
         "1:1",
-        "--physics",
-        physics,
         "--no-band",
         "--json",
     ]

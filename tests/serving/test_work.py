@@ -11,8 +11,8 @@ import pytest
 from suanli.catalog import Catalog
 from suanli.errors import InfeasibleError
 from suanli.hardware import Chip
-from suanli.llm import Model, from_config, kv_bytes, weight_bytes
-from suanli.serving import Layout, decode_work, exchange, formats_for, layout_problems, prefill_work
+from suanli.llm import Model, from_config, weight_bytes
+from suanli.serving import Layout, exchange, formats_for, layout_problems
 
 PEAKS = {"bf16": 989e12, "fp16": 989e12, "fp8": 1979e12, "int8": 1979e12}
 H100 = Chip("h100", PEAKS, 80e9, 3.35e12, 450e9, 50e9, 8, 700.0)
@@ -46,15 +46,6 @@ def test_a_format_that_was_asked_for_is_not_swapped(model: Callable[[str], Model
     assert formats_for(model("llama-3.1-70b"), A100, "int8").ffn == "int8"
 
 
-def test_narrow_weights_are_widened_in_the_product(model: Callable[[str], Model]) -> None:
-    llama = model("llama-3.1-70b")
-    formats = formats_for(llama, A100, "int4")
-    work = decode_work(llama, A100, Layout(1), formats, 4000.0, "bf16")
-    plain = decode_work(llama, A100, Layout(1), formats_for(llama, A100, "bf16"), 4000.0, "bf16")
-    assert float(work.peak_s) == pytest.approx(float(plain.peak_s)), "the product runs at the 16 bit peak"
-    assert float(np.asarray(work.dense_weight_bytes)) < 0.4 * float(np.asarray(plain.dense_weight_bytes))
-
-
 # -- layouts ------------------------------------------------------------------------------------------------------
 def test_layouts_that_cannot_be(model: Callable[[str], Model]) -> None:
     llama, r1 = model("llama-3.1-70b"), model("deepseek-r1")
@@ -63,89 +54,6 @@ def test_layouts_that_cannot_be(model: Callable[[str], Model]) -> None:
     assert "tp = 48 does not divide 64 attention heads" in layout_problems(llama, Layout(48, 48))[0]
     assert layout_problems(llama, Layout(8, 1, 8)) == ["ep = 8, but llama-3.1-70b has no experts; use ep = 1"]
     assert "more than the 256 experts" in layout_problems(r1, Layout(320, 1, 320))[0]
-
-
-# -- the split ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("tp", [1, 2, 4, 8])
-def test_a_tensor_parallel_group_holds_the_model_once(model: Callable[[str], Model], tp: int) -> None:
-    llama = model("llama-3.1-70b")
-    formats = formats_for(llama, H100, "bf16")
-    work = decode_work(llama, H100, Layout(tp, tp), formats, 4000.0, "bf16")
-    held = float(np.asarray(work.dense_weight_bytes)) * tp
-    assert held == pytest.approx(weight_bytes(llama, formats.weights).total)
-    # 70.55 B parameters of two bytes (Meta's model card says 70.6 B).
-    assert held == pytest.approx(70.55e9 * 2, rel=1e-3)
-
-
-def test_experts_are_held_once_in_a_replica(model: Callable[[str], Model]) -> None:
-    r1 = model("deepseek-r1")
-    formats = formats_for(r1, H100)
-    for chips in (32, 144):
-        work = decode_work(r1, H100, Layout(chips, 1, chips), formats, 5000.0, "bf16")
-        held = weight_bytes(r1, formats.weights)
-        assert float(np.asarray(work.expert_weight_bytes)) * chips == pytest.approx(held.experts)
-        assert float(np.asarray(work.dense_weight_bytes)) == pytest.approx(held.rest), "attention is repeated"
-
-
-@pytest.mark.parametrize(("tp", "shards"), [(1, 1), (4, 4), (8, 8), (16, 8), (64, 8)])
-def test_kv_is_split_over_its_heads_and_then_repeated(
-    model: Callable[[str], Model], tp: int, shards: int
-) -> None:
-    """Llama-3.1-70B has 8 KV heads: beyond that, ranks keep copies."""
-    llama = model("llama-3.1-70b")
-    work = decode_work(llama, H100, Layout(tp, tp), formats_for(llama, H100, "bf16"), 4000.0, "bf16")
-    total = kv_bytes(llama, 4000.0, "bf16").total
-    assert float(np.asarray(work.kv_bytes_per_sequence)) * shards == pytest.approx(float(total))
-    assert float(total) == pytest.approx(4000 * 2 * 80 * 8 * 128 * 2)
-
-
-def test_latents_are_repeated_in_every_rank(model: Callable[[str], Model]) -> None:
-    r1 = model("deepseek-r1")
-    formats = formats_for(r1, H100)
-    per_rank = [
-        float(
-            np.asarray(decode_work(r1, H100, Layout(tp, tp), formats, 5000.0, "bf16").kv_bytes_per_sequence)
-        )
-        for tp in (1, 8)
-    ]
-    assert per_rank[0] == per_rank[1] == pytest.approx(5000 * 61 * 576 * 2)
-
-
-# -- work ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["llama-3.1-70b", "deepseek-r1", "qwq-32b", "mixtral-8x7b"])
-def test_time_at_the_peak_lies_between_the_fastest_and_the_slowest_peak(
-    model: Callable[[str], Model], name: str
-) -> None:
-    from suanli.llm import decode_flops_per_token
-
-    found = model(name)
-    work = decode_work(found, H100, Layout(8, 8), formats_for(found, H100), 4000.0, "bf16")
-    flops = float(decode_flops_per_token(found, 4000.0).total)
-    assert flops / 1979e12 <= float(work.peak_s) <= flops / 989e12 * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("name", ["llama-3.1-70b", "deepseek-r1"])
-def test_longer_contexts_and_prompts_ask_more(model: Callable[[str], Model], name: str) -> None:
-    found = model(name)
-    formats, layout = formats_for(found, H100), Layout(8, 8)
-    contexts = np.array([100.0, 1000.0, 10_000.0, 100_000.0])
-    work = decode_work(found, H100, layout, formats, contexts, "bf16")
-    assert np.all(np.diff(work.peak_s) > 0) and np.all(np.diff(work.kv_bytes_per_sequence) > 0)
-    filled = prefill_work(found, H100, layout, formats, contexts, 0.0)
-    assert np.all(np.diff(filled.peak_s) > 0)
-
-
-def test_a_cached_prefix_moves_the_rest_deeper_into_the_context(model: Callable[[str], Model]) -> None:
-    """Tokens after a cached half look back further: each costs more, all together less."""
-    llama = model("llama-3.1-70b")
-    formats = formats_for(llama, H100)
-    times = [
-        float(prefill_work(llama, H100, Layout(8, 8), formats, 32_000.0, hit).peak_s)
-        for hit in (0.0, 0.5, 0.9)
-    ]
-    assert times == sorted(times) and times[0] < times[2]
-    totals = [time * (1 - hit) for time, hit in zip(times, (0.0, 0.5, 0.9), strict=True)]
-    assert totals == sorted(totals, reverse=True)
 
 
 # -- exchange -----------------------------------------------------------------------------------------------------

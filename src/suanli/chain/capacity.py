@@ -56,7 +56,9 @@ class Capacity:
         step_s: decode step [s].
         prefill_activity: shares of a chip's peaks while it computes prompts.
         decode_activity: the same in a decode step.
+        tokens_per_step: tokens that a sequence gets in a decode step [token].
         accelerator: the chip at its nominal values.
+        engines: what was timed.
     """
 
     prefill_tokens_per_s: Array
@@ -67,7 +69,9 @@ class Capacity:
     step_s: Array
     prefill_activity: Activity
     decode_activity: Activity
+    tokens_per_step: Num
     accelerator: Accelerator
+    engines: Engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class _Setting:
     @property
     def packages(self) -> float:
         """Chips of a decode replica [1]."""
-        return _packages(self.ready.decode, self.ready.ranks)
+        return self.ready.packages(self.ready.decode)
 
 
 def capacity(scenario: Scenario, facts: Facts, deployment: Deployment, demand: TokenDemand) -> Capacity:
@@ -190,7 +194,7 @@ def _sized(at: _Setting, room: _Room, prefill_error: Num, decode_error: Num) -> 
             beside=beside if shared else None,
         )
         slow = prefill_error * _prompt_drift(at, prompts, beside if shared else None)
-        rate = prompts.tokens / (prompts.step_s * slow * _packages(at.ready.prefill, at.ready.ranks))
+        rate = prompts.tokens / (prompts.step_s * slow * at.ready.packages(at.ready.prefill))
         stolen = computed / rate / demand.output_tokens if shared else 0.0
 
         def seen(batch: Array, stolen: Num = stolen) -> Array:
@@ -213,7 +217,9 @@ def _sized(at: _Setting, room: _Room, prefill_error: Num, decode_error: Num) -> 
         step_s=step,
         prefill_activity=_activity(at, "prefill", prompts.use, slow),
         decode_activity=_activity(at, "decode", use, step / nominal(step)),
+        tokens_per_step=tokens,
         accelerator=at.chip,
+        engines=at.ready,
     )
 
 
@@ -240,7 +246,7 @@ def _prefill_metrics(at: _Setting, prompts: PromptRate, slow: Num, rate: Num) ->
     book = at.facts.ledger
     book.derive("serving.prefill_step_tokens", prompts.tokens)
     _derive(at, "serving.prefill_step", prompts.step_s * np.asarray(slow))
-    book.derive("serving.prefill_replica_chips", _packages(at.ready.prefill, at.ready.ranks))
+    book.derive("serving.prefill_replica_chips", at.ready.packages(at.ready.prefill))
     book.derive("serving.prefill_tokens_per_s_per_chip", rate)
     book.derive("serving.prompt_time", prompts.own_s * np.asarray(slow))
 
@@ -294,7 +300,3 @@ def _feasible(at: _Setting, batch: Array) -> Array:
         f"In {share:.0%} of the draws no batch fits or meets the objective; bands are those of the other draws."
     )
     return batch * np.where(impossible, np.nan, 1.0)
-
-
-def _packages(ready: Engine, ranks: int) -> float:
-    return ready.placement.chips / ranks

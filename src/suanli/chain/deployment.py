@@ -11,7 +11,7 @@ from suanli.chain.facts import Facts
 from suanli.errors import ScenarioError
 from suanli.hardware import Chip
 from suanli.llm import Model, from_config
-from suanli.serving import Engine, Formats, Layout, formats_for, layout_problems
+from suanli.serving import Formats, Layout, formats_for, layout_problems
 
 if TYPE_CHECKING:
     from suanli.scenario import Scenario
@@ -61,18 +61,6 @@ def deployment_of(scenario: Scenario, facts: Facts) -> Deployment:
     formats = formats_for(model, chip, scenario.llm.weights_dtype)
     first, last = next(iter(layouts.values())), list(layouts.values())[-1]
     return Deployment(model, chip, formats, first, last, shared=serving.mode == "aggregated")
-
-
-def engine_of(scenario: Scenario, facts: Facts) -> Engine:
-    """Read what serving frameworks reach of the hardware."""
-    names = (
-        *("prefill_compute_efficiency", "decode_compute_efficiency", "memory_efficiency", "link_efficiency"),
-        *("prefill_overlap", "decode_overlap", "step_overhead", "memory_reserve_share"),
-    )
-    values = {name: facts.assume("serving", name) for name in names}
-    overhead = values.pop("step_overhead")
-    imbalance = facts.assume("serving", "expert_imbalance", scenario.serving.expert_imbalance)
-    return Engine(**values, step_overhead_s=overhead, expert_imbalance=imbalance)
 
 
 def _layout(pool: Pool) -> Layout:

@@ -47,6 +47,10 @@ class Engines:
     ranks: int
     tables: Coefficients
 
+    def packages(self, ready: Engine) -> float:
+        """Return the chips of one replica of an engine [1]."""
+        return ready.placement.chips / self.ranks
+
 
 def engines_of(
     scenario: Scenario,

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.chain.capacity import Capacity
-from suanli.chain.deployment import Deployment, deployment_of, engine_of
+from suanli.chain.deployment import Deployment
 from suanli.chain.facts import Facts
 from suanli.chain.limits import need_ttft
 from suanli.demand import TokenDemand
-from suanli.result.draws import Draws
-from suanli.result.ledger import Ledger
 from suanli.serving import ttft_s
 
 if TYPE_CHECKING:
@@ -50,28 +48,18 @@ def _simulated_load(
     demand: TokenDemand,
     found: Capacity,
 ) -> tuple[Num, Num]:
-    from suanli.chain.simulated import Setting, simulated_capacity
+    from suanli.chain.simulated import simulated_capacity
 
-    nominal = Facts(facts.catalog, Ledger(Draws(0, 0)))
-    made = deployment_of(scenario, nominal)
-    setting = Setting(
-        made.model,
-        made.chip,
-        made.formats,
-        made.prefill,
-        made.decode,
-        made.shared,
-        engine_of(scenario, nominal),
-    )
-    unit = simulated_capacity(scenario, facts, setting, demand, found)
+    unit = simulated_capacity(scenario, demand, found, deployment.shared)
     book, rate = facts.ledger, unit.rate_per_s
-    fill_s = _nominal(demand.input_tokens) / _nominal(found.prefill_tokens_per_s)
+    computed = _nominal(demand.input_tokens) * (1.0 - scenario.demand.cache_hit_share)
+    fill_s = computed / _nominal(found.prefill_tokens_per_s)
     run_s = _nominal(demand.output_tokens) / _nominal(found.decode_tokens_per_s)
     if deployment.shared:
-        prefill_load = decode_load = rate * (fill_s + run_s) / deployment.decode.chips
+        prefill_load = decode_load = rate * (fill_s + run_s) / unit.decode_chips
     else:
-        prefill_load = rate * fill_s / (unit.prefill_replicas * deployment.prefill.chips)
-        decode_load = rate * run_s / deployment.decode.chips
+        prefill_load = rate * fill_s / (unit.prefill_replicas * unit.prefill_chips)
+        decode_load = rate * run_s / unit.decode_chips
     book.derive("serving.simulated_rate", rate)
     for phase, load in (("prefill", prefill_load), ("decode", decode_load)):
         inputs = (

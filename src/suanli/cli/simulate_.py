@@ -51,31 +51,24 @@ _LOG_ROWS = 200_000
     "--replicas", metavar="N[:M]", default="1", show_default=True, help="Replicas; prefill:decode pools."
 )
 @click.option(
-    "--physics",
-    type=click.Choice(["operators", "roofline"]),
-    default="operators",
-    show_default=True,
-    help="Step times: of calibrated operators, as estimate has them, or a roofline with assumed efficiencies.",
-)
-@click.option(
     "--framework", metavar="F", help='"vllm 0.19.0", "sglang": whose constants. Default: the scenario\'s.'
 )
 @click.option(
     "--policy",
     type=click.Choice(["continuous", "prefill-first", "static"]),
-    help="Default: the framework's; continuous with the roofline.",
+    help="Default: the framework's.",
 )
 @click.option(
     "--max-batched-tokens",
     "--chunk",
     type=click.IntRange(min=1),
-    help="Tokens of a step. Default: the framework's; 2048 with the roofline.",
+    help="Tokens of a step. Default: the framework's.",
 )
 @click.option("--max-model-len", type=int, help="Longest prompt plus answer. Default: the model's context.")
 @click.option(
     "--max-num-seqs",
     type=click.IntRange(min=1),
-    help="Sequences at a time. Default: the framework's; 256 with the roofline.",
+    help="Sequences at a time. Default: the framework's.",
 )
 @click.option(
     "--preemption", type=click.Choice(["recompute", "swap"]), default="recompute", show_default=True
@@ -244,7 +237,7 @@ def _cluster(
     from suanli.serving.sim import Autoscaling, Failures
     from suanli.study import simulation
 
-    made = simulation.deployment(plan, catalog, given["physics"], trace)
+    made = simulation.deployment(plan, catalog, trace)
     numbers = [int(x) for x in given["replicas"].split(":") if x.strip().isdigit()]
     if len(numbers) != len(made.pools):
         raise InputError(

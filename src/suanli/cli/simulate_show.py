@@ -41,7 +41,6 @@ _SHOWN = (
 def physics(made: Deployment, given: dict[str, Any]) -> dict[str, Any]:
     """Where step times come from, and how sure they are."""
     return {
-        "kind": given["physics"],
         "basis": {name: one.basis for name, one in made.pools.items()},
         "framework": made.framework or None,
         "step_band": {name: one.step_band for name, one in made.pools.items()},
@@ -151,8 +150,6 @@ def print_(name: str, document: dict[str, Any]) -> None:
 
 def basis_line(physics: dict[str, Any]) -> str:
     """Where step times come from, in one line."""
-    if physics["kind"] == "roofline":
-        return "Basis: roofline with assumed efficiencies; no band. Measured operators: --physics operators."
     bases = " and ".join(dict.fromkeys(physics["basis"].values()))
     band = max(physics["step_band"].values())
     return f"Basis: {bases} operators, constants of {physics['framework']}; step times within a factor of {band:.2f}."

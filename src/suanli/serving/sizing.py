@@ -97,8 +97,8 @@ def prompt_rate(
     cost = prompt_cost(ready.table, ready.serving.values, beside, new, cached)
     added = float(cost.packed_s)
     work = prompt_work(ready, 1.0, new, cached)
-    shares = [min(float(one) / (added * ready.placement.pp), 1.0) for one in work]
-    return PromptRate(new, added, float(cost.alone_s), Utilisation(*shares, 1.0))
+    compute, memory, link = (min(float(one) / (added * ready.placement.pp), 1.0) for one in work)
+    return PromptRate(new, added, float(cost.alone_s), Utilisation(compute, memory, link, 1.0))
 
 
 def decode_curve(ready: Engine, context: float, load: Load, most: float) -> DecodeCurve:
@@ -135,8 +135,8 @@ def decode_use(ready: Engine, sequences: float, context: float, load: Load, step
     work = step_work(ready, sequences * load.query_tokens, sequences, context)
     constants = ready.serving.values
     host = constants.step_s + constants.sequence_s * min(sequences / ready.placement.dp, SEQUENCES_TIMED)
-    shares = [min(float(value) / step_s / ready.placement.pp, 1.0) for value in work]
-    return Utilisation(*shares, min(max(1.0 - host / step_s, 0.1), 1.0))
+    compute, memory, link = (min(float(value) / step_s / ready.placement.pp, 1.0) for value in work)
+    return Utilisation(compute, memory, link, min(max(1.0 - host / step_s, 0.1), 1.0))
 
 
 def largest_batch(seen_s: Callable[[Array], Array], most: ArrayLike, objective_s: ArrayLike) -> Array:

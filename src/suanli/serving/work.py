@@ -1,34 +1,37 @@
-"""What a model asks of the chips of a replica: compute, weights, KV and exchanges per token, for one layout."""
+"""Formats and layout of a scenario's replica, and the bytes that a token's exchange sends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from suanli.errors import InfeasibleError
 from suanli.hardware import Chip
 from suanli.llm import (
     Attention,
     Dtype,
-    Flops,
     Model,
     WeightDtypes,
-    decode_flops_per_token,
     dtype,
-    kv_bytes,
-    prefill_flops_per_token,
-    weight_bytes,
 )
 from suanli.llm.dtypes import resolve
 from suanli.network import direct_volume, node_limited_volume
-from suanli.serving.steady import Layout, Work
 
 Array = NDArray[np.float64]
 
 _DISPATCH_BYTES = 1.0 + 4.0 / 128.0  # FP8 with block scales
 _COMBINE_BYTES = 2.0  # BF16
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one replica spreads a model: `chips` in all, attention in groups of `tp`, experts over `ep`."""
+
+    chips: int
+    tp: int = 1
+    ep: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,59 +126,6 @@ def layout_problems(model: Model, layout: Layout) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def prefill_work(
-    model: Model, chip: Chip, layout: Layout, formats: Formats, prompt_tokens: ArrayLike, hit_share: ArrayLike
-) -> Work:
-    """Work of one prompt token that is not in the cache, mean over the computed part of a prompt.
-
-    Args:
-        model: the model.
-        chip: the accelerator.
-        layout: the replica's layout.
-        formats: number formats.
-        prompt_tokens: prompt length, cached part included [token].
-        hit_share: share of the prompt found in the cache [1].
-
-    Returns:
-        The work of one token on one chip.
-    """
-    prompt = np.asarray(prompt_tokens, dtype=float)
-    flops = prefill_flops_per_token(model, prompt, cached_tokens=prompt * hit_share)
-    moved = exchange(model, chip, layout, direct=False)
-    return _work(model, chip, layout, formats, flops, moved, np.ones_like(prompt))
-
-
-def decode_work(
-    model: Model,
-    chip: Chip,
-    layout: Layout,
-    formats: Formats,
-    context_tokens: ArrayLike,
-    kv_dtype: str,
-    *,
-    mtp: bool = False,
-) -> Work:
-    """Work of one token of a decode step at a context.
-
-    Args:
-        model: the model.
-        chip: the accelerator.
-        layout: the replica's layout.
-        formats: number formats.
-        context_tokens: mean KV length [token].
-        kv_dtype: format of the KV cache.
-        mtp: whether draft layers run too.
-
-    Returns:
-        The work of one token on one chip.
-    """
-    flops = decode_flops_per_token(model, context_tokens, mtp=mtp)
-    held = kv_bytes(model, context_tokens, kv_dtype).total / _kv_shards(model, layout)
-    return _work(
-        model, chip, layout, formats, flops, exchange(model, chip, layout, direct=True), held, mtp=mtp
-    )
-
-
 def exchange(model: Model, chip: Chip, layout: Layout, *, direct: bool) -> Exchange:
     """Exchange of one token on one chip: tensor-parallel all-reduces and expert dispatch and combine.
 
@@ -212,43 +162,3 @@ def exchange(model: Model, chip: Chip, layout: Layout, *, direct: bool) -> Excha
         time = time + np.maximum(over, inside / up if float(np.max(inside)) > 0.0 else zero)
         sent = sent + network + inside
     return Exchange(np.asarray(sent), np.asarray(time))
-
-
-def _work(
-    model: Model,
-    chip: Chip,
-    layout: Layout,
-    formats: Formats,
-    flops: Flops,
-    moved: Exchange,
-    kv: ArrayLike,
-    *,
-    mtp: bool = False,
-) -> Work:
-    wide = chip.peak("bf16")
-    peak_s = (
-        flops.attention_projections / chip.peak(formats.attention)
-        + (flops.ffn + flops.mtp) / chip.peak(formats.ffn)
-        + flops.experts / chip.peak(formats.experts)
-        + (flops.attention_core + flops.router + flops.head) / wide
-    )
-    held = weight_bytes(model, formats.weights, mtp=mtp)
-    return Work(
-        peak_s=peak_s,
-        exchange_s=moved.time_s,
-        dense_weight_bytes=held.rest / layout.tp,
-        expert_weight_bytes=held.experts / layout.chips,
-        experts=model.experts_per_layer,
-        top_k=model.top_k,
-        kv_bytes_per_sequence=np.asarray(kv, dtype=float),
-    )
-
-
-def _kv_shards(model: Model, layout: Layout) -> int:
-    """Ranks of a tensor-parallel group that split a sequence's KV; latents and single KV heads are repeated."""
-    heads = [
-        1 if group.mixer.kind == "mla" else group.mixer.kv_heads
-        for group in model.layers
-        if isinstance(group.mixer, Attention)
-    ]
-    return min([layout.tp, *heads])

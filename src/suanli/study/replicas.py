@@ -1,9 +1,9 @@
-"""The replicas of a scenario as the simulator needs them: from operator times, or from the roofline."""
+"""The replicas of a scenario as the simulator needs them, from operator times."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from suanli.catalog import Catalog
 from suanli.catalog.calibration import read_tables
 from suanli.chain.deployment import Deployment as Layouts
-from suanli.chain.deployment import deployment_of, engine_of
+from suanli.chain.deployment import deployment_of
 from suanli.chain.engines import engines_of
 from suanli.chain.facts import Facts
 from suanli.demand import token_demand
@@ -21,10 +21,10 @@ from suanli.hardware.power import accelerator_power_w
 from suanli.result.draws import Draws
 from suanli.result.ledger import Ledger
 from suanli.scenario import Scenario
-from suanli.serving import Coefficients, Layout, Point
+from suanli.serving import Coefficients, Point
 from suanli.serving.engine import Engine
 from suanli.serving.sim.operators import Role, operator_physics, step_activity
-from suanli.serving.sim.physics import Activity, Physics, from_roofline
+from suanli.serving.sim.physics import Physics
 from suanli.study.deployment.power import PowerModel
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from suanli.demand.traces import Trace
 
 Array = NDArray[np.float64]
-Kind = Literal["operators", "roofline"]
-KINDS: tuple[Kind, ...] = ("operators", "roofline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +43,14 @@ class Deployment:
         link_bytes_per_s: network bandwidth of one decode replica, for KV between pools [byte/s].
         host_bytes_per_s: link to host memory of one replica, for swapping and the host tier [byte/s].
         notes: what the user should know.
-        framework: whose constants count; "" with the roofline.
-        advance: tokens a decode step gives a sequence where the physics does not say [token].
-        drafts: draft tokens of a sequence and step where the physics does not say [token].
+        framework: whose constants count.
     """
 
     pools: dict[str, Physics]
     link_bytes_per_s: float
     host_bytes_per_s: float
     notes: tuple[str, ...]
-    framework: str = ""
-    advance: float = 1.0
-    drafts: int = 0
+    framework: str
 
     @property
     def main(self) -> Physics:
@@ -69,15 +63,12 @@ class Deployment:
         return self.main.host_s
 
 
-def deployment(
-    scenario: Scenario, catalog: Catalog, physics: Kind = "operators", trace: Trace | None = None
-) -> Deployment:
+def deployment(scenario: Scenario, catalog: Catalog, trace: Trace | None = None) -> Deployment:
     """Build the replicas' physics from a scenario, with nominal values of all facts.
 
     Args:
         scenario: the scenario.
         catalog: the catalogue.
-        physics: "operators", as `estimate` times them, or "roofline" with assumed efficiencies.
         trace: requests, whose mean lengths place the lines of attention; the scenario's mean request where None.
 
     Raises:
@@ -87,8 +78,7 @@ def deployment(
     """
     facts = Facts(catalog, Ledger(Draws(0, 0)))
     made = deployment_of(scenario, facts)
-    build = _operators if physics == "operators" else _roofline
-    return build(scenario, facts, made, _demand(scenario, trace), trace)
+    return _operators(scenario, facts, made, _demand(scenario, trace), trace)
 
 
 def _demand(scenario: Scenario, trace: Trace | None) -> TokenDemand:
@@ -155,38 +145,6 @@ def _powered(found: Physics, engine: Engine, question: Point, role: Role, power:
     return replace(found, model=replace(found.model, power_w=drawn, idle_w=known.idle_w * chips))
 
 
-def _roofline(
-    scenario: Scenario, facts: Facts, made: Layouts, demand: TokenDemand, trace: Trace | None
-) -> Deployment:
-    engine = engine_of(scenario, facts)
-    activity = Activity(
-        *(
-            _nominal(facts.assume("hardware", f"chip_{name}"))
-            for name in ("idle_share", "activity_prefill", "activity_decode")
-        )
-    )
-    layouts: dict[str, Layout] = (
-        {"replica": made.decode} if made.shared else {"prefill": made.prefill, "decode": made.decode}
-    )
-    pools = {
-        name: from_roofline(
-            made.model, made.chip, layout, made.formats, engine, activity, scenario.llm.kv_dtype
-        )
-        for name, layout in layouts.items()
-    }
-    for name, found in pools.items():
-        if found.kv_tokens < 1:
-            raise InfeasibleError(
-                f"serving.{name}: {made.model.id} leaves no room for KV on {layouts[name].chips} x {made.chip.id}; "
-                "use more chips or narrower weights"
-            )
-    joined = _joined(facts, made, pools, made.formats.changes, "")
-    if not scenario.llm.mtp:
-        return joined
-    accepted = _nominal(facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance))
-    return replace(joined, advance=1.0 + accepted, drafts=1)
-
-
 def _joined(
     facts: Facts, made: Layouts, pools: dict[str, Physics], notes: tuple[str, ...], framework: str
 ) -> Deployment:
@@ -204,4 +162,4 @@ def _nominal(samples: ArrayLike) -> float:
     return float(np.asarray(samples, dtype=float).reshape(-1)[0])
 
 
-__all__ = ["KINDS", "Deployment", "Kind", "deployment"]
+__all__ = ["Deployment", "deployment"]

@@ -17,7 +17,7 @@ from suanli.serving.sim import Cluster, Outcome, simulate
 from suanli.serving.sim.goodput import Goodput, find_goodput
 from suanli.serving.sim.handling import delivered, handled
 from suanli.serving.sim.simulate import Progress
-from suanli.study.replicas import KINDS, Deployment, Kind, deployment
+from suanli.study.replicas import Deployment, deployment
 from suanli.units import to_si
 
 Array = NDArray[np.float64]
@@ -91,12 +91,8 @@ def cluster_of(
     links = max(counts.get("decode", 1), 1)
     kinds = []
     for name, physics in made.pools.items():
-        model = physics.model
-        if made.drafts and name != "prefill":
-            model = model.speculative(made.advance, made.drafts)
         kinds.append(
             physics.replica(
-                model=model,
                 count=counts.get(name, 1),
                 role=roles[name],
                 swap_token_s=physics.kv_bytes_per_token / made.host_bytes_per_s,
@@ -272,10 +268,8 @@ def with_prefixes(cluster: Cluster, trace: Trace) -> Cluster:
 
 
 __all__ = [
-    "KINDS",
     "Deployment",
     "Goodput",
-    "Kind",
     "banded",
     "cluster_of",
     "delivered",
