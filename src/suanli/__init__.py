@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from suanli.result.run import Result as Result
     from suanli.scenario import Scenario as Scenario
     from suanli.scenario import load as load
+    from suanli.study.deployment.ask import estimate as estimate
 
-__all__ = ["Catalog", "Result", "Scenario", "load", "run"]
+__all__ = ["Catalog", "Result", "Scenario", "estimate", "load", "run"]
 
 _HOMES = {
     "Catalog": "suanli.catalog",
     "Result": "suanli.result.run",
     "Scenario": "suanli.scenario",
+    "estimate": "suanli.study.deployment.ask",
     "load": "suanli.scenario",
     "run": "suanli.chain",
 }

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suanli.catalog import Catalog
+from suanli.errors import InputError
 from suanli.study.deployment.rent import hourly_cost
 from suanli.study.deployment.request import Request
 from suanli.study.deployment.solve import Deployments
@@ -187,3 +188,15 @@ def test_a_chip_without_rent_is_owned_and_without_price_unknown() -> None:
     answer = DEPLOYMENTS.answer(Request("llama-3-8b", "M2 Ultra", weights_dtype="int4"))
     assert "usd_per_mtok_output" not in answer.quantities
     assert "price" in answer.unknown["usd_per_mtok_output"]
+
+
+def test_one_call_for_one_deployment() -> None:
+    import suanli
+
+    answer = suanli.estimate("llama-3.1-8b", "h100_sxm", n_chips=2, concurrency=16, framework="vllm")
+    assert answer.status == "ok"
+    tpot = answer.quantities["tpot_s"]
+    assert tpot.low < tpot.value < tpot.high
+    assert suanli.estimate("llama-3.1-405b", "h100_sxm").status == "infeasible"
+    with pytest.raises(InputError, match=r'concurency: no such condition\. Did you mean "concurrency"\?'):
+        suanli.estimate("llama-3.1-8b", "h100_sxm", concurency=4)
