@@ -100,52 +100,6 @@ def test_headline_figures() -> None:
 
 # Configs that do not ship, with totals from the Hugging Face model API as recorded in public repositories.
 _OTHERS = {
-    # allenai/OLMo-2-1124-7B, -13B (read 2026-10-01)
-    "olmo2-7b": (
-        {
-            "model_type": "olmo2",
-            "hidden_size": 4096,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 32,
-            "intermediate_size": 11008,
-            "vocab_size": 100352,
-            "tie_word_embeddings": False,
-        },
-        7_298_617_344,
-    ),
-    "olmo2-13b": (
-        {
-            "model_type": "olmo2",
-            "hidden_size": 5120,
-            "num_hidden_layers": 40,
-            "num_attention_heads": 40,
-            "num_key_value_heads": 40,
-            "intermediate_size": 13824,
-            "vocab_size": 100352,
-            "tie_word_embeddings": False,
-        },
-        13_716_198_400,
-    ),
-    # Qwen/Qwen1.5-MoE-A2.7B
-    "qwen1.5-moe": (
-        {
-            "model_type": "qwen2_moe",
-            "hidden_size": 2048,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 16,
-            "intermediate_size": 5632,
-            "moe_intermediate_size": 1408,
-            "shared_expert_intermediate_size": 5632,
-            "num_experts": 60,
-            "num_experts_per_tok": 4,
-            "decoder_sparse_step": 1,
-            "vocab_size": 151936,
-            "tie_word_embeddings": False,
-        },
-        14_315_784_192,
-    ),
     # mistralai/Mistral-7B-v0.3
     "mistral-v0.3": (
         {
