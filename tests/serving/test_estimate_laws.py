@@ -355,3 +355,19 @@ def test_no_token_comes_faster_than_the_weights_are_read(framework: str, isl: fl
     ready = engine(asked, TABLES)
     found = closed_loop(ready.table, ready.serving.values, load_of(asked, ready))
     assert float(found.decode_step_s) >= 0.9 * ready.weights_bytes / H200["memory_bandwidth"]
+
+
+@laws
+@given(st.sampled_from(("hopper", "")), st.floats(64.0, 30_000.0), st.sampled_from((1, 16, 256)))
+def test_no_end_of_a_band_beats_the_datasheet(family: str, isl: float, clients: int) -> None:
+    """Qwen3-32B in BF16: 31.2 B weights outside the input embedding, read once a step; 2 FLOP a weight and token."""
+    wide = accelerator("some-accelerator", H200, family)
+    asked = Point(MODELS["qwen3-32b"], wide, n_chips=8, tp=8, isl=isl, osl=200, concurrency=clients)
+    found = estimate(asked, TABLES)
+    assume(found.status == "ok" and found.tpot_s is not None)
+    assert found.tpot_s is not None and found.input_tokens_per_s is not None
+    read_s = 2.0 * 31.2e9 / 8.0 / H200["memory_bandwidth"]
+    assert found.tpot_s.low >= 0.98 * read_s
+    prompts = estimate(replace(asked, phase="prefill"), TABLES)
+    assert prompts.input_tokens_per_s is not None
+    assert prompts.input_tokens_per_s.high * 2.0 * 31.2e9 <= 1.02 * 8.0 * H200["peak_bf16"]

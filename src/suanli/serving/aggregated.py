@@ -13,7 +13,7 @@ from suanli.serving.bands import LARGE, rate_band, step_band, ttft_band, widened
 from suanli.serving.closed_loop import Latency, Load, closed_loop, open_loop
 from suanli.serving.deployment import MemoryParts
 from suanli.serving.engine import MTP_ACCEPTANCE, Engine, memory_problem, tokens_per_step
-from suanli.serving.point import Band, Estimate, Point, Utilisation, banded
+from suanli.serving.point import Estimate, Point, Utilisation, banded, rated
 from suanli.serving.stepoperators import WIDE_RANKS
 from suanli.serving.work_shares import bottleneck, decode_parts, shares
 
@@ -155,6 +155,15 @@ def assembled(
         name: np.broadcast_to(np.asarray(getattr(found, name), dtype=float), (len(points),)).tolist()
         for name in _LATENCIES
     }
+    count = (len(points),)
+    columns_of_use = [
+        np.broadcast_to(one, count) for one in (used.compute, used.memory, used.link, used.busy)
+    ]
+    floors = [np.broadcast_to(one, count).tolist() for one in (used.step_floor_s, used.prompt_floor_s)]
+    busiest = np.broadcast_to(np.maximum(used.compute, used.memory), count).tolist()
+    if ready.model.experts_per_layer:
+        # How many distinct experts a batch reads is an expectation, not a bound.
+        floors, busiest = [[0.0] * len(points)] * 2, [0.0] * len(points)
     prompts = np.asarray(load.input_tokens).tolist()
     outputs = np.asarray(load.output_tokens).tolist()
     clients = np.broadcast_to(np.asarray(load.clients, dtype=float), (len(points),)).tolist()
@@ -177,12 +186,12 @@ def assembled(
         answers.append(
             Estimate(
                 status="ok",
-                ttft_s=banded(row["ttft_s"], wide),
-                tpot_s=banded(row["tpot_s"], factor),
-                itl_s=banded(row["itl_s"] / emitted, factor),
-                output_tokens_per_s=Band(requests * outputs[i], *(end * outputs[i] for end in ends)),
-                input_tokens_per_s=Band(requests * prompts[i], *(end * prompts[i] for end in ends)),
-                unloaded_ttft_s=banded(row["unloaded_ttft_s"], calm),
+                ttft_s=banded(row["ttft_s"], wide, floors[1][i]),
+                tpot_s=banded(row["tpot_s"], factor, floors[0][i] / emitted),
+                itl_s=banded(row["itl_s"] / emitted, factor, floors[0][i] / emitted),
+                output_tokens_per_s=rated(*(rate * outputs[i] for rate in (requests, *ends)), busiest[i]),
+                input_tokens_per_s=rated(*(rate * prompts[i] for rate in (requests, *ends)), busiest[i]),
+                unloaded_ttft_s=banded(row["unloaded_ttft_s"], calm, floors[1][i]),
                 basis=ready.table.basis,
                 placement=ready.placement,
                 batch=row["batch"] * replicas * active,
@@ -190,7 +199,7 @@ def assembled(
                 memory=memory[i],
                 parts=own,
                 bottleneck=bottleneck(ready, own, row["batch"], row["prefill_share"]),
-                utilisation=Utilisation(*(float(column[i]) * active for column in used)),
+                utilisation=Utilisation(*(float(column[i]) * active for column in columns_of_use)),
                 prefill_share=row["prefill_share"] * active,
                 notes=_notes(ready, row["waiting"] * replicas),
             )

@@ -11,7 +11,7 @@ from suanli.serving.bands import prompt_band, step_band
 from suanli.serving.deployment import MemoryParts
 from suanli.serving.engine import Engine, check, engine, memory_problem
 from suanli.serving.kernels import Coefficients
-from suanli.serving.point import Band, Estimate, Point, Utilisation, banded
+from suanli.serving.point import Band, Estimate, Point, Utilisation, banded, rated
 from suanli.serving.pools import PoolStep, decode_pool, prefill_pool
 
 # Share of the memory that published recipes let an engine take where a model hardly fits (InferenceX, vLLM on B200:
@@ -150,16 +150,22 @@ def _pool_answer(
     if serving.refinement is not None:
         factor = serving.refinement.pool_width(factor, prefill=point.phase == "prefill")
 
+    # How many distinct experts a batch reads is an expectation, not a bound.
+    used = 0.0 if ready.model.experts_per_layer else min(max(found.shares[0], found.shares[1]), 1.0)
+
     def band(value: float | None) -> Band | None:
-        return None if value is None else banded(float(value), factor)
+        return None if value is None else banded(float(value), factor, float(value) * used)
+
+    def rate(value: float | None) -> Band | None:
+        return None if value is None else rated(value, value / factor, value * factor, used)
 
     return Estimate(
         status="ok",
         ttft_s=band(ttft),
         tpot_s=band(tpot),
         itl_s=band(found.time_s) if tpot is not None else None,
-        output_tokens_per_s=band(output_rate),
-        input_tokens_per_s=band(input_rate),
+        output_tokens_per_s=rate(output_rate),
+        input_tokens_per_s=rate(input_rate),
         basis=ready.table.basis,
         placement=ready.placement,
         batch=point.concurrency,

@@ -88,9 +88,27 @@ class Band:
         return Band(self.value * factor, self.low * factor, self.high * factor)
 
 
-def banded(value: float, factor: float) -> Band:
-    """Return the band from value/factor to value x factor, in the value's unit; the factor is at least 1 [1]."""
-    return Band(value, value / factor, value * factor)
+def banded(value: float, factor: float, least: float = 0.0) -> Band:
+    """Return the band from value/factor to value x factor; nothing is faster than the chip's peaks allow.
+
+    Args:
+        value: a time [s].
+        factor: at least 1 [1].
+        least: the time at the peaks of compute and memory [s].
+    """
+    return Band(value, max(value / factor, min(least, value)), value * factor)
+
+
+def rated(value: float, low: float, high: float, used: float) -> Band:
+    """Return the band of a rate; it can grow until the busiest of the chip's peaks is used up.
+
+    Args:
+        value: rate [1/s].
+        low: lower end [1/s].
+        high: upper end before that limit [1/s].
+        used: share of the busiest peak at that rate [1].
+    """
+    return Band(value, low, max(min(high, value / max(used, 1e-9)), value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -114,8 +115,29 @@ def prompt_work(
     return np.asarray(compute + flops / peak), np.maximum(memory - floor, 0.0), link
 
 
-def shares(ready: Engine, load: Load, found: Latency) -> tuple[Array, Array, Array, Array]:
-    """Mean shares of the chip's peaks in the steady state: compute, memory, link, and time in which kernels run.
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a replica's chips do in the steady state, and what they could do at best.
+
+    Attributes:
+        compute: mean share of the peaks of the formats in use [1].
+        memory: mean share of the memory bandwidth [1].
+        link: mean share of the scale-up bandwidth [1].
+        busy: share of the time in which kernels run [1].
+        step_floor_s: time of a decode step at the peaks [s].
+        prompt_floor_s: time of a prompt at the peaks [s].
+    """
+
+    compute: Array
+    memory: Array
+    link: Array
+    busy: Array
+    step_floor_s: Array
+    prompt_floor_s: Array
+
+
+def shares(ready: Engine, load: Load, found: Latency) -> Use:
+    """Mean shares of the chip's peaks in the steady state, and the least times at these peaks.
 
     Args:
         ready: the engine.
@@ -135,4 +157,12 @@ def shares(ready: Engine, load: Load, found: Latency) -> tuple[Array, Array, Arr
         for one, two in zip(decode, prompts, strict=True)
     )
     host = constants.step_s + constants.sequence_s * np.minimum(batch / ready.placement.dp, SEQUENCES_TIMED)
-    return compute, memory, link, 1.0 - np.clip(steps * host, 0.0, 0.9)
+    return Use(
+        compute,
+        memory,
+        link,
+        busy=1.0 - np.clip(steps * host, 0.0, 0.9),
+        # Stages of a pipeline work on parts of the batch at a time.
+        step_floor_s=np.maximum(decode[0], decode[1]) / pp,
+        prompt_floor_s=np.asarray(prompts[0] / pp),
+    )
