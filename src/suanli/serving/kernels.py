@@ -151,6 +151,21 @@ class Kernels:
         """Return the kernels that the framework has for a format; none where it was not measured."""
         return self.coefficients.kernels(operator, self.chip, form, self.framework)
 
+    def found(self, operator: str, form: str) -> CoefficientSet:
+        """Return the closest set of an operator without using it."""
+        chip = self.chip
+        return self.coefficients.operators.coefficients(operator, chip.id, chip.family, form, self.framework)
+
+    def measured(self, operator: str, form: str) -> list[tuple[str, str]]:
+        """Return (framework, kernel) of all sets for the chip, else for its family, in a format."""
+        places = ((self.chip.id, self.chip.family), (ANY, self.chip.family))
+        known = self.coefficients.operators.keys(operator)
+        for place in places:
+            here = [key[3:] for key in known if key[:3] == (*place, form)]
+            if here:
+                return here
+        return []
+
     @property
     def basis(self) -> str:
         """The weakest basis among the operators that decide a step."""

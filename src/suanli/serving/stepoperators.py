@@ -45,6 +45,8 @@ _VECTOR_ROWS = 8.0
 # of DeepGEMM: the expert kernel has nothing to permute, only an activation to apply.
 WIDE_RANKS = 8
 _WIDE_KERNEL = "deepgemm"
+# A set whose times are off by more than this factor in one of ten cases describes none of its kernels.
+_USELESS_BAND = 2.0
 _ACTIVATION_EFFICIENCY = 0.7
 # Prefill's exchange brings a token once a rank: its 8-bit values are read and written into the order of the experts,
 # and the 16-bit outputs are read and summed up again.
@@ -257,8 +259,19 @@ def add_experts(
 
 def _own_sets(kernels: Kernels, form: str) -> list[MoeCoefficients]:
     """The kernels that the framework chooses from."""
-    names = [name for name in kernels.names("moe", form) if "nongated" not in name] or ["*"]
-    return [kernels.get("moe", MoeCoefficients, form, name) for name in names]
+    names = [name for name in kernels.names("moe", form) if "nongated" not in name and name != "*"]
+    if names:
+        return [kernels.get("moe", MoeCoefficients, form, name) for name in names]
+    pooled = kernels.found("moe", form)
+    if pooled.kernel != "*" or pooled.band <= _USELESS_BAND:
+        return [kernels.get("moe", MoeCoefficients, form)]
+    # Kernels of several designs that no common set describes: an engine that nothing is known of has one of them.
+    measured = [
+        pair for pair in kernels.measured("moe", form) if "nongated" not in pair[1] and "*" not in pair
+    ]
+    return [kernels.get("moe", MoeCoefficients, form, name, framework) for framework, name in measured] or [
+        kernels.get("moe", MoeCoefficients, form)
+    ]
 
 
 def _wide_sets(kernels: Kernels, form: str) -> list[MoeCoefficients]:
