@@ -135,7 +135,7 @@ def default_placement(
 
     Up to 8 chips of a scale-up domain: tensor parallelism over all of them. More: replicas of 8; for latent attention,
     whose cache tensor parallelism would repeat on every chip, attention groups of one chip that share the experts.
-    Then wider expert parallelism, pipeline stages, and whatever else fits.
+    Then attention groups of 8 and of one chip that share the experts, pipeline stages, and whatever else fits.
 
     Args:
         model: the model.
@@ -151,8 +151,8 @@ def default_placement(
     wide = (1, 1, n_chips, n_chips)
     tried: list[tuple[int | None, int | None, int | None, int | None]] = [(None, None, None, None)]
     if sparse and n_chips > _SERVER:
-        tried = [wide, *tried] if "mla" in model.attention_kinds else [*tried, wide]
-        tried.append((_SERVER, 1, n_chips // _SERVER, n_chips))
+        servers = (_SERVER, 1, n_chips // _SERVER, n_chips)
+        tried = [wide, *tried, servers] if "mla" in model.attention_kinds else [*tried, servers, wide]
     tried += [(None, pp, None, None) for pp in (2, 4, 8, 16) if n_chips % pp == 0]
     for tp, pp, dp, ep in tried:
         try:
