@@ -59,7 +59,6 @@ class StepTable:
         bytes: memory traffic, on the grid [byte].
         wire_bytes: bytes over links, on the grid [byte].
         basis: weakest basis of the coefficients.
-        error: relative error of one step's kernels, from their judged rows [1].
         kernels: number of kernels of a step, for engines without graphs [1].
         peak_s: time that all operators would take at their peaks, on the grid [s].
     """
@@ -78,7 +77,6 @@ class StepTable:
     bytes: Array
     wire_bytes: Array
     basis: str
-    error: float
     kernels: int
     peak_s: Array
 
@@ -280,7 +278,6 @@ def step_table(
         bytes=_sum([part.bytes for part in found]),
         wire_bytes=_sum([part.wire_bytes for part in found]),
         basis=kernels.basis,
-        error=_error(kernels),
         kernels=sum(one.count for one in placed),
     )
 
@@ -307,13 +304,3 @@ def _split(
 
 def _sum(arrays: list[Array]) -> Array:
     return np.asarray(np.sum(np.stack(arrays), axis=0))
-
-
-def _error(kernels: Kernels) -> float:
-    """Mean over operators of the median error of the sets in use [1]."""
-    errors = [
-        max(found.median_error for found in sets)
-        for name, sets in kernels.used.items()
-        if name != "elementwise"
-    ]
-    return float(np.mean(errors)) if errors else 0.5
