@@ -20,7 +20,7 @@ def rows(table: str) -> list[dict[str, str]]:
 
 def test_tables_with_their_sizes(suanli: Cli) -> None:
     tables = suanli("catalog", "--json").json()["tables"]
-    assert set(tables) == {*TABLES, "models"}
+    assert set(tables) == {*TABLES, "models", "frameworks"}
     for table in TABLES:
         entries = rows(table)
         assert tables[table] == {"ids": len({row["id"] for row in entries}), "rows": len(entries)}
@@ -112,3 +112,49 @@ def test_unknown_names_and_the_close_ones(suanli: Cli, tmp_path: Path, args: lis
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"suanli: {line}")
     assert files(tmp_path) == set()
+
+
+@pytest.mark.parametrize("table", [*TABLES, "frameworks"])
+def test_lists_fit_80_columns_with_their_headers_whole(suanli: Cli, table: str) -> None:
+    lines = suanli("catalog", table).out.splitlines()
+    assert max(map(len, lines)) <= 80
+    headers = [word for line in lines[2:5] for word in line.split()]
+    assert not {"capa", "city", "tor", "fac"} & set(headers)
+
+
+def test_prices_and_assumptions_are_lists_of_facts(suanli: Cli) -> None:
+    for table in ("prices", "assumptions"):
+        printed = suanli("catalog", table).out
+        adopted = {(row["id"], row["parameter"]) for row in rows(table) if row["status"] == "adopted"}
+        facts = [line for line in printed.splitlines() if line.rstrip()[-2:] in (" A", " B", " C", " D")]
+        assert len(facts) == len(adopted)
+    line = next(one for one in printed.splitlines() if "rack_power" in one)
+    assert line.split() == ["rack_power", "45", "kW", "(20..130)", "D"]
+
+
+def test_a_source_without_a_date_has_no_empty_brackets(suanli: Cli) -> None:
+    assert "()" not in suanli("catalog", "sites", "dallas").out
+
+
+def test_run_and_catalogue_count_active_parameters_alike(suanli: Cli) -> None:
+    counted = suanli("catalog", "models", "deepseek-r1", "--json").json()["computed"]["parameters_active"]
+    run = suanli("run", ROOT / "scenarios" / "deepseek-day.toml", "--no-folder", "--json").json()
+    assert run["metrics"]["llm.parameters_active"]["value"] == counted
+
+
+def test_frameworks_with_versions_kinds_and_rows(suanli: Cli) -> None:
+    with (DATA / "frameworks.csv").open(encoding="utf-8", newline="") as file:
+        records = list(csv.DictReader(file))
+    document = suanli("catalog", "frameworks", "--json").json()
+    assert set(document["ids"]) == {record["framework"] for record in records}
+    for fit in document["fits"]:
+        same = [r for r in records if (r["framework"], r["kind"]) == (fit["framework"], fit["kind"])]
+        assert set(fit["versions"]) == {r["version"] for r in same} - {"*"}
+        assert fit["rows_fit"] == max(int(r["rows_fit"] or 0) for r in same if r["version"] == "*")
+    printed = suanli("catalog", "frameworks").out
+    assert "vllm" in printed and "0.19.0" in printed and "moe" in printed
+    card = suanli("catalog", "frameworks", "vllm", "--json").json()["facts"]
+    assert card == [record for record in records if record["framework"] == "vllm"]
+    assert "kernel_factor" in suanli("catalog", "frameworks", "vllm").out
+    unknown = suanli("catalog", "frameworks", "vlm")
+    assert unknown.code == 2 and "Close: vllm" in unknown.err

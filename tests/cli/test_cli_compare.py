@@ -134,3 +134,28 @@ def test_problems_of_a_variant_name_it(suanli: Cli, tmp_path: Path) -> None:
     done = suanli("compare", "both.toml")
     assert done.code == 2
     assert done.err.startswith("suanli: variant bad: both.toml:34 serving.tpd: no such field. Known: chip, ")
+
+
+def test_four_cases_in_80_columns(suanli: Cli) -> None:
+    names = ("deepseek-day", "r1-on-gb200-nvl72", "r1-on-cloudmatrix384", "llama70b-on-hgx-h100")
+    cases = [SCENARIOS / f"{name}.toml" for name in names]
+    done = suanli("compare", *cases, "--set", "uncertainty.draws=0")
+    lines = done.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(any(name in line for line in lines) for name in names)
+    assert any("608 bn" in line for line in lines) and "608000000000" not in done.out
+
+
+def test_notes_of_all_cases_are_said_once(suanli: Cli) -> None:
+    done = suanli("compare", SCENARIOS / "r1-671b-on-domestic.toml", "--set", "uncertainty.draws=0")
+    text = " ".join(done.out.split())
+    assert text.count("Revenue is tokens x list price") == 1 and "all: Revenue" in text
+    assert text.count("has no FP8 peak") == 1
+    assert "all: the chip has no FP8 peak" in text
+    assert "attention weights, ffn weights, experts weights." in text
+
+
+def test_a_note_of_some_cases_names_them(suanli: Cli, two: tuple[Path, Path]) -> None:
+    two[1].write_text(PLAN.split("[economics]")[0], encoding="utf-8")
+    text = " ".join(suanli("compare", *two).out.split())
+    assert "first: Revenue is tokens x list price" in text

@@ -108,3 +108,24 @@ def test_a_file_that_is_no_result(suanli: Cli, tmp_path: Path, text: str) -> Non
     done = suanli("explain", "other.json", "fleet.nodes")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("suanli: other.json: not a suanli result")
+
+
+def test_of_several_runs_it_says_which_is_taken(suanli: Cli, folder: Path, tmp_path: Path) -> None:
+    for age, name in ((200, "plan-0001"), (100, "plan-0002")):
+        shutil.copytree(folder, tmp_path / "runs" / name)
+        os.utime(tmp_path / "runs" / name / "result.json", (1_000_000 - age, 1_000_000 - age))
+    for start in ("plan", "runs/plan", str(tmp_path / "runs" / "plan")):
+        done = suanli("explain", start, "fleet.nodes")
+        assert done.code == 0 and "fleet.nodes = " in done.out
+        assert done.err.startswith(f"2 runs match {start}; taking the newest: ")
+        assert done.err.rstrip().endswith("plan-0002")
+    alone = suanli("explain", "runs/plan-0001", "fleet.nodes")
+    assert (alone.code, alone.err) == (0, "")
+
+
+def test_what_a_user_gave_is_shown_in_the_unit_that_people_write(suanli: Cli, folder: Path) -> None:
+    # scenarios/deepseek-day.toml: rent = "2 USD/h", output = "2.19 USD/Mtok"
+    assert "economics.rent = 2 USD/h" in suanli("explain", folder, "economics.cost_per_day").out
+    assert (
+        "economics.price.output = 2.19 USD/Mtok" in suanli("explain", folder, "economics.revenue_per_day").out
+    )

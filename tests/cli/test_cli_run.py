@@ -188,3 +188,60 @@ def test_version(suanli: Cli) -> None:
     from suanli import __version__
 
     assert suanli("--version").out.split()[-1] == __version__
+
+
+@pytest.mark.parametrize(("scenario", "chip"), [("deepseek-day", "h20"), ("r1-on-cloudmatrix384", None)])
+def test_no_digit_is_cut_off(suanli: Cli, tmp_path: Path, scenario: str, chip: str | None) -> None:
+    from suanli.result.metrics import metrics
+    from suanli.result.run import Result
+    from suanli.result.tree import shown, shown_band, shown_off, shown_published
+
+    other = ("--set", f"serving.chip={chip}") if chip else ()
+    printed = suanli("run", SCENARIOS / f"{scenario}.toml", *other).out.splitlines()
+    (folder,) = (tmp_path / "runs").iterdir()
+    result = Result.read(folder / "result.json")
+    figures = result.scenario["published"]["figures"]
+    for name in ("economics.cost_per_day", "serving.decode_tokens_per_s_per_chip", *figures):
+        value = result.values[name]
+        cells = [metrics()[name].label, shown(value), shown_band(value)]
+        if name in figures and value.value is not None:
+            cells += [shown_published(value, figures[name]), shown_off(value.value, figures[name])]
+        (line,) = [one for one in printed if one.startswith(f"   {cells[0]}  ")]
+        assert re.split(r" {2,}", line.strip()) == [cell for cell in cells if cell]
+
+
+def test_published_figures_are_written_like_ours(suanli: Cli) -> None:
+    out = suanli("run", SCENARIOS / "r1-on-cloudmatrix384.toml", "--no-folder", *FAST).out
+    # Serving LLMs on Huawei CloudMatrix384, arXiv 2506.12708: 5,655 and 1,943 tokens/s per NPU
+    assert re.search(r"prefill rate .* 5,655 ", out) and re.search(r"decode rate .* 1,943 ", out)
+
+
+def test_rates_of_one_phase_are_named_so_where_phases_share_chips(suanli: Cli, plan: Path) -> None:
+    shared = suanli("run", plan, "--no-folder").out
+    metrics = suanli("run", plan, "--no-folder", "--json").json()["metrics"]
+    both = metrics["serving.batch_per_chip"]["value"] / metrics["serving.tpot"]["value"]
+    assert both < metrics["serving.decode_tokens_per_s_per_chip"]["value"]
+    assert "decode rate, alone" in shared
+    assert f"TPOT = {both:.4g} tok/s/chip" in " ".join(shared.split())
+    assert "alone" not in suanli("run", DAY, "--no-folder", *FAST).out
+
+
+def test_what_is_left_after_the_horizon_does_not_shorten_the_payback(suanli: Cli) -> None:
+    """The surplus is the same every year, so capital over surplus is the payback, whatever the horizon."""
+    case = (SCENARIOS / "llama70b-on-hgx-h100.toml", "--no-folder", "--json", *FAST)
+    found = [suanli("run", *case, "--set", f"economics.horizon={n} year").json()["metrics"] for n in (5, 8)]
+    payback = [one["economics.payback"]["value"] for one in found]
+    assert found[0]["economics.residual"]["value"] > 0.0
+    assert payback[0] == pytest.approx(payback[1], rel=1e-9)
+
+
+def test_a_table_wider_than_the_screen_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    from suanli.cli.options import console, print_whole, table
+
+    made = table("wide", *((f"column {n}", "right") for n in range(8)))
+    made.add_row(*(f"{1234567890123 + n:,}" for n in range(8)))
+    out = console()
+    print_whole(out, made)
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-2].split() == [f"{1234567890123 + n:,}" for n in range(8)]
+    assert out.width == 80, "what follows is as wide as before"

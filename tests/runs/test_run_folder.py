@@ -17,7 +17,7 @@ from suanli.errors import InputError, UnknownIdError
 from suanli.result.run import Result, by_name
 from suanli.result.value import Value
 from suanli.runs import find_run, write_run
-from suanli.runs.folder import toml
+from suanli.runs.folder import matching_runs, toml
 
 
 def make(name: str = "A plan: 1st/2", rent: float = 2.0) -> Result:
@@ -144,3 +144,13 @@ def test_toml_reads_back_what_was_written(data: dict[str, Any]) -> None:
 
 def test_toml_leaves_out_what_is_not_known() -> None:
     assert toml({"a": None, "b": {"c": None, "d": 1}}) == "[b]\nd = 1\n"
+
+
+def test_a_start_may_be_of_a_path(tmp_path: Path) -> None:
+    old, new = write_run(make(rent=1.0), tmp_path), write_run(make(rent=2.0), tmp_path)
+    os.utime(old / "result.json", (100, 100))
+    os.utime(new / "result.json", (200, 200))
+    assert find_run(tmp_path / "a-plan", "elsewhere") == new / "result.json"
+    assert matching_runs(tmp_path / "a-plan", "elsewhere") == [old, new]
+    assert matching_runs("a-plan", tmp_path) == [old, new] and matching_runs(old, tmp_path) == [old]
+    assert matching_runs("b-plan", tmp_path) == []

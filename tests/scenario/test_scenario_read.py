@@ -220,3 +220,17 @@ def test_a_missing_file_is_named_with_the_close_ones(base: Path, tmp_path: Path)
         load(tmp_path / "bsae.toml")
     with pytest.raises(InputError, match="no such scenario file"):
         load(tmp_path / "nowhere" / "base.toml")
+
+
+@pytest.mark.parametrize("given", ["20", "'20'", "1.5"])
+def test_a_bare_tpot_of_seconds_is_refused(given: str) -> None:
+    with pytest.raises(ScenarioError, match=r'serving\.slo\.tpot: .*did you mean "[\d.]+ ms"\?'):
+        load(SCENARIOS / "llama70b-on-hgx-h100.toml", [f"serving.slo.tpot={given}"])
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("0.02", 0.02), ("'20 ms'", 0.02), ("'2 s'", 2.0), ("1", 1.0)]
+)
+def test_a_tpot_with_its_unit_or_a_plausible_one_is_read(given: str, seconds: float) -> None:
+    read = load(SCENARIOS / "llama70b-on-hgx-h100.toml", [f"serving.slo.tpot={given}"])
+    assert read.serving.slo.tpot == pytest.approx(seconds)

@@ -240,7 +240,8 @@ def _returns(scenario: Scenario, facts: Facts, service: Service, owning: _Owning
     found = irr(np.where(known[..., np.newaxis], flows, 0.0))
     if np.any(found.roots[known] > 1):
         book.warn("The cash flows have more than one internal rate of return; the one closest to 0 is shown.")
-    payback = payback_s(flows)
+    # What is left at the end is no income of the last year: payback is of the running surplus alone.
+    payback = payback_s(project_cash_flows(owning.capex.total, revenue.total, owning.running.total, periods))
     book.derive(
         "economics.irr", np.where(known, found.rate, np.nan), missing="no rate makes these cash flows worth 0"
     )
@@ -251,5 +252,6 @@ def _returns(scenario: Scenario, facts: Facts, service: Service, owning: _Owning
     late = float(np.mean(np.isnan(payback) & known))
     if late > 0.0 and not np.isnan(payback.reshape(-1)[0]):
         book.warn(
-            f"In {late:.0%} of the draws the capital cost does not come back; the band of payback is of the others."
+            f"In {late:.0%} of the draws the capital cost does not come back within the horizon of {periods} years; "
+            "the band of payback is of the others."
         )

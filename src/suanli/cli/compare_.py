@@ -11,13 +11,19 @@ from suanli.cli.options import (
     catalog_option,
     console,
     json_option,
+    merged_notes,
+    needed_width,
     open_catalog,
+    open_run,
     print_json,
+    print_whole,
     set_option,
     table,
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from suanli.catalog import Catalog
     from suanli.result.run import Result
 
@@ -72,14 +78,13 @@ def command(
 def _results(case: str, parent: str, overrides: tuple[str, ...], catalog: Catalog) -> dict[str, Result]:
     from suanli import chain
     from suanli.result.run import Result
-    from suanli.runs import find_run
     from suanli.scenario import load_variants
 
     if case.endswith(".toml"):
         scenarios = load_variants(case, overrides, catalog)
         alone = len(scenarios) == 1
         return {Path(case).stem if alone else name: chain.run(s, catalog) for name, s in scenarios.items()}
-    path = find_run(case, parent)
+    path = open_run(case, parent)
     return {path.parent.name: Result.read(path)}
 
 
@@ -105,15 +110,11 @@ def _print(
     from suanli.result.metrics import metrics
 
     out = console()
-    cases = [(name, "right") for name in results]
-    inputs = table("Inputs that differ", ("input", "left"), *cases)
-    for difference in found:
-        inputs.add_row(difference.name, *("" if v is None else str(v) for v in difference.values))
-    out.print(inputs)
-    shows = table("Results", ("metric", "left"), *cases)
-    for name in headlines:
-        shows.add_row(metrics()[name].label, *(_short(r, name) for r in results.values()))
-    out.print(shows)
+    names = list(results)
+    inputs = [(d.name, [_input(value) for value in d.values]) for d in found]
+    _side_by_side(out, "Inputs that differ", "input", names, inputs)
+    shows = [(metrics()[name].label, [_short(r, name) for r in results.values()]) for name in headlines]
+    _side_by_side(out, "Results", "metric", names, shows)
     if moved:
         columns = (
             "fleet.nodes",
@@ -130,6 +131,50 @@ def _print(
             cells = [f"{ratio - 1:+.1%}" if (ratio := move.ratio.get(c)) else "" for c in columns]
             moves_table.add_row(move.name, *(cells if not move.problem else [move.problem, "", "", ""]))
         out.print(moves_table)
+    for line in _notes(results):
+        out.print(line, style="dim")
+
+
+def _input(value: Any) -> str:
+    """An input as a person writes it: "608 bn", not 608000000000.0."""
+    from suanli.units import show
+
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return show(float(value), "tok").removesuffix(" tok") if abs(value) >= 1e6 else f"{value:g}"
+
+
+def _side_by_side(
+    out: Console, title: str, header: str, names: list[str], rows: list[tuple[str, list[str]]], first: int = 0
+) -> None:
+    """Print the cases from `first` on beside each other, in as many tables as the width asks for."""
+    for last in range(len(names), first, -1):
+        made = table(title, (header, "left"), *((name, "right") for name in names[first:last]))
+        for label, cells in rows:
+            if any(cells[first:last]):
+                made.add_row(label, *cells[first:last])
+        if needed_width(out, made) <= out.width or last == first + 1:
+            print_whole(out, made)
+            if last < len(names):
+                _side_by_side(out, title, header, names, rows, last)
+            return
+
+
+def _notes(results: dict[str, Result]) -> list[str]:
+    """Notes by case; those that every case has, its own chip aside, are said once for all."""
+    said: dict[str, list[str]] = {}
+    general: dict[str, list[tuple[str, str]]] = {}
     for name, result in results.items():
-        for warning in result.warnings:
-            out.print(f"{name}: {warning}", style="dim")
+        chip = str((result.scenario.get("serving") or {}).get("chip", "")) or "\0"
+        for note in merged_notes(result.warnings):
+            text = note.replace(f"Each {chip}", "Each chip").replace(chip, "the chip")
+            general.setdefault(text, []).append((name, note))
+    for text, ones in general.items():
+        if len(ones) == len(results):
+            said[text] = ["all"]
+            continue
+        for name, note in ones:
+            said.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}" for note, names in said.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from suanli.cli.options import json_option, print_json
+from suanli.cli.options import json_option, open_run, print_json
 
 
 @click.command()
@@ -16,16 +16,15 @@ from suanli.cli.options import json_option, print_json
 def command(run: str, name: str | None, parent: str, depth: int, as_json: bool) -> None:
     """Print how NAME of RUN was made; without NAME, list what can be explained.
 
-    RUN is a run folder, its result.json, or the start of a folder's name below runs/.
+    RUN is a run folder, its result.json, or the start of a folder's name or path; of several the newest is taken.
 
     \b
-    suanli explain runs/deepseek-v3-r1-service-one-published-day-1a2b3c4d economics.cost_per_mtok_output
+    suanli explain runs/deepseek-v3 economics.cost_per_mtok_output
     """
     from suanli.result.run import Result
     from suanli.result.tree import shown, shown_band, walk
-    from suanli.runs import find_run
 
-    result = Result.read(find_run(run, parent))
+    result = Result.read(open_run(run, parent))
     if name is None:
         if as_json:
             print_json({"schema": "suanli/explain/1", "names": list(result.values)})

@@ -78,7 +78,7 @@ def hf(config: Path, overlay: Path, model_id: str | None, as_json: bool) -> None
             "id": report.id,
             "path": str(report.path),
             "parameters_total": report.parameters.total,
-            "parameters_active": report.parameters.active,
+            "parameters_active": report.parameters.active_without_input_embedding,
             "kv_bytes_per_token": report.kv_bytes_per_token,
             "unknown_fields": list(report.unknown_fields),
         }

@@ -10,13 +10,17 @@ from suanli.cli.options import (
     catalog_option,
     console,
     json_option,
+    merged_notes,
     open_catalog,
     print_json,
+    print_whole,
     set_option,
     table,
 )
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from suanli.result.run import Result
 
 # The answer, in the order a reader asks: how fast, how many, what it draws, what it costs, what it returns.
@@ -97,10 +101,28 @@ def command(
         click.echo(f"Why: suanli explain {folder} economics.cost_per_mtok_output")
 
 
+# Rates of a chip that does one phase only: in a replica that does both, neither is what the replica delivers.
+_ONE_PHASE = ("serving.prefill_tokens_per_s_per_chip", "serving.decode_tokens_per_s_per_chip")
+
+
 def _print(result: Result) -> None:
+    out = console()
+    print_whole(out, _answer(result))
+    source = (result.scenario.get("published") or {}).get("source")
+    if source:
+        out.print(f"Published: {source}", style="dim")
+    grades = [value.grade for value in result.values.values() if value.basis == "catalogue"]
+    estimates = grades.count("D")
+    out.print(f"{len(grades)} catalogue rows used, {estimates} of them our estimates (grade D).", style="dim")
+    missing = {value.reason for value in result.metrics().values() if value.value is None}
+    notes = [*_phases(result), *merged_notes(result.warnings)]
+    for note in [*notes, *(f"Unavailable: {reason}." for reason in sorted(missing))]:
+        out.print(f"Note: {note}", style="dim")
+
+
+def _answer(result: Result) -> Table:
     from suanli.result.metrics import metrics
-    from suanli.result.tree import shown, shown_band, shown_off
-    from suanli.units import digits
+    from suanli.result.tree import shown, shown_band, shown_off, shown_published
 
     published = (result.scenario.get("published") or {}).get("figures", {})
     columns = [("", "left"), ("suanli", "right"), ("90 % band", "right")]
@@ -115,18 +137,28 @@ def _print(result: Result) -> None:
             if value is None:
                 continue
             text = "unavailable" if value.value is None else shown(value)
-            row = [f"  {metrics()[name].label}", text, shown_band(value)]
+            alone = ", alone" if name in _ONE_PHASE and _shares_chips(result) else ""
+            row = [f"  {metrics()[name].label}{alone}", text, shown_band(value)]
             if published and name in published and value.value is not None:
-                row += [digits(float(published[name]), 5), shown_off(value.value, float(published[name]))]
+                theirs = float(published[name])
+                row += [shown_published(value, theirs), shown_off(value.value, theirs)]
             answer.add_row(*row)
-    out = console()
-    out.print(answer)
-    source = (result.scenario.get("published") or {}).get("source")
-    if source:
-        out.print(f"Published: {source}", style="dim")
-    grades = [value.grade for value in result.values.values() if value.basis == "catalogue"]
-    estimates = grades.count("D")
-    out.print(f"{len(grades)} catalogue rows used, {estimates} of them our estimates (grade D).", style="dim")
-    missing = {value.reason for value in result.metrics().values() if value.value is None}
-    for note in [*result.warnings, *(f"Unavailable: {reason}." for reason in sorted(missing))]:
-        out.print(f"Note: {note}", style="dim")
+    return answer
+
+
+def _shares_chips(result: Result) -> bool:
+    return bool((result.scenario.get("serving") or {}).get("mode") == "aggregated")
+
+
+def _phases(result: Result) -> list[str]:
+    """Say, where prefill and decode share chips, what a chip delivers while it does both."""
+    from suanli.units import digits
+
+    batch, tpot = (result.values.get(f"serving.{name}") for name in ("batch_per_chip", "tpot"))
+    if not _shares_chips(result) or not (batch and tpot and batch.value and tpot.value):
+        return []
+    both = digits(batch.value / tpot.value)
+    return [
+        "Prefill and decode rate are of a chip that does that phase alone. A replica does both: "
+        f"it puts out batch / TPOT = {both} tok/s/chip while it takes in the prompts."
+    ]

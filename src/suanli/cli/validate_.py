@@ -92,10 +92,18 @@ def command(
     if grid or update:
         return _grid(deployments, record, update, as_json)
     measurements, inputs, skipped = _measurements(deployments, data, shipped, families)
+    # The targets are of the large measured table: the small cited ones do not judge them.
+    targets = strict or _has_table(data, shipped)
     found = _predict(deployments, measurements)
     figures = _figures(deployments) if not families else []
     blind = _left_out(deployments, measurements) if leave_out else {}
-    return _report(Comparison(found, inputs, figures, blind), skipped, board, strict, as_json)
+    return _report(Comparison(found, inputs, figures, blind), skipped, board, strict, as_json, targets)
+
+
+def _has_table(data: str | None, shipped: bool) -> bool:
+    from suanli.study.validate import data_folder
+
+    return not shipped and data_folder(data) is not None
 
 
 def _figures(deployments: Deployments) -> list[Figure]:
@@ -156,7 +164,9 @@ def _left_out(deployments: Deployments, measurements: Sequence[Measurement]) -> 
     }
 
 
-def _report(compared: Comparison, skipped: int, board: str | None, strict: bool, as_json: bool) -> int:
+def _report(
+    compared: Comparison, skipped: int, board: str | None, strict: bool, as_json: bool, targets: bool
+) -> int:
     from suanli.errors import InputError
     from suanli.study.validate.board import lines, write_board
 
@@ -172,10 +182,23 @@ def _report(compared: Comparison, skipped: int, board: str | None, strict: bool,
     else:
         print_lines(lines(compared.pairs))
         print_figures(compared.published)
-        print_targets(judged)
+        if targets:
+            print_targets(judged)
         left = f" {skipped} rows are not a deployment's speed and were left out." if skipped else ""
         console().print(f"Compared with {compared.inputs}.{left}", style="dim")
+        console().print(_about_targets(targets, strict), style="dim")
     return 1 if strict and any(one.met is False for one in judged) else 0
+
+
+def _about_targets(shown: bool, strict: bool) -> str:
+    if strict:
+        return "--strict: the exit code is 1 where a target is missed."
+    if shown:
+        return "A missed target does not fail the command; with --strict the exit code is 1."
+    return (
+        "The targets are of the large measured table, not of these small ones: --data DIR judges them, --strict "
+        "judges them on what is at hand and exits with 1 where one is missed."
+    )
 
 
 def _document(compared: Comparison, judged: Sequence[Verdict], skipped: int) -> dict[str, Any]:
@@ -213,12 +236,36 @@ def _scores(found: Score) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.__slots__}
 
 
+def _record_file(record: str, update: bool) -> Path:
+    """The predictions on record; ours are in the source folder, wherever the command is started.
+
+    Raises:
+        NoDataError: there are none.
+    """
+    from suanli.errors import NoDataError
+    from suanli.study.validate.scenarios import scenario_folder
+
+    path, scenarios = Path(record), scenario_folder()
+    if record == GRID_FILE and scenarios is not None:
+        return scenarios.parent / GRID_FILE
+    if update or path.is_file():
+        return path
+    if record == GRID_FILE:
+        raise NoDataError(
+            f"{record}: the record comes with the source, which is not here: give --record FILE, or write one of "
+            "your own with --grid --update --record FILE"
+        )
+    raise NoDataError(
+        f"{record}: no predictions on record. Write them: suanli validate --grid --update --record {record}"
+    )
+
+
 def _grid(deployments: Deployments, record: str, update: bool, as_json: bool) -> int:
     from suanli.cli.progress import Progress
-    from suanli.errors import InputError, NoDataError
+    from suanli.errors import InputError
     from suanli.study.validate import grid
 
-    path = Path(record)
+    path = _record_file(record, update)
     progress = Progress("answering the grid", sum(1 for _ in grid.questions()))
     rows = grid.answers(deployments.answer, progress.tick)
     progress.close()
@@ -230,8 +277,6 @@ def _grid(deployments: Deployments, record: str, update: bool, as_json: bool) ->
             raise InputError(f"--record {record}: cannot be written ({error.strerror})") from None
         click.echo(f"wrote {len(rows)} predictions to {path}", err=True)
         return 0
-    if not path.is_file():
-        raise NoDataError(f"{record}: no predictions on record. Write them: suanli validate --grid --update")
     found = grid.changes(path.read_text(encoding="utf-8"), rows)
     if as_json:
         entries = [{name: getattr(one, name) for name in one.__slots__} for one in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,12 @@ def walk(values: Mapping[str, Value], name: str, max_depth: int = 12) -> Iterato
     yield from visit(name, 0)
 
 
+# Coherent units of what a user gives, in the units that people write them in.
+_WRITTEN = {"USD/s": "USD/h", "USD/tok": "USD/Mtok", "USD/J": "USD/kWh", "kg/J": "kg/kWh"}
+# From here on a band counts in thousands, so that it stays short beside its value.
+_LONG = 1e5
+
+
 def shown(value: Value) -> str:
     """Print a value with its unit and what it is counted per: "87,072 USD/day"."""
     if value.text:
@@ -53,6 +60,9 @@ def shown(value: Value) -> str:
         text = units.digits(value.value) if abs(value.value) < 1e15 else f"{value.value:g}"
         return text if value.unit == "1" else f"{text} {value.unit}"
     per = metrics()[value.name].per if value.name in metrics() else ""
+    written = _written(value)
+    if written:
+        return f"{units.digits(units.convert(value.value, value.unit, written))} {written}"
     return units.show(value.value, value.unit) + per
 
 
@@ -60,12 +70,40 @@ def shown_band(value: Value) -> str:
     """Print the 90 % band of a value in the unit that the value is printed in; empty where there is none."""
     if value.value is None or value.low is None or value.high is None or value.low == value.high:
         return ""
-    if value.basis == "catalogue":
-        return f"{units.digits(value.low)}..{units.digits(value.high)}"
-    _, factor = units.scale_for(value.value, value.unit)
-    return f"{units.digits(value.low / factor)}..{units.digits(value.high / factor)}"
+    factor = 1.0 if value.basis == "catalogue" else _size(value)
+    low, high = value.low / factor, value.high / factor
+    if value.basis != "catalogue" and _LONG <= max(abs(low), abs(high)) < _LONG * 1e4:
+        size, suffix = (1e6, "M") if max(abs(low), abs(high)) >= _LONG * 10 else (1e3, "k")
+        return f"{units.digits(low / size)}{suffix}..{units.digits(high / size)}{suffix}"
+    return f"{units.digits(low)}..{units.digits(high)}"
+
+
+def shown_published(value: Value, published: float) -> str:
+    """Print a published figure in the unit that our value is printed in, with a digit more: "5,655", "226.75"."""
+    number = published / _size(value)
+    size = abs(number)
+    if size >= 1e4 or size < 1e-4:
+        return units.digits(number, 5)
+    places = 4 - math.floor(math.log10(size))
+    text = f"{number:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def shown_off(value: float, published: float) -> str:
-    """Print how far a value is off a published one, "+0.2%"; empty where the published one is 0."""
-    return f"{value / published - 1:+.1%}" if published else ""
+    """Print how far a value is off a published one, "+0.2%" or "+347%"; empty where the published one is 0."""
+    if not published:
+        return ""
+    off = value / published - 1
+    return f"{off:+,.0%}" if abs(off) >= 1.0 else f"{off:+.1%}"
+
+
+def _size(value: Value) -> float:
+    """Size of the unit that a value is printed in, in the value's own unit."""
+    written = _written(value)
+    if written:
+        return units.convert(1.0, written, value.unit)
+    return units.scale_for(value.value or 0.0, value.unit)[1]
+
+
+def _written(value: Value) -> str:
+    return _WRITTEN.get(value.unit, "") if value.basis == "given" else ""

@@ -54,7 +54,7 @@ def write_run(result: Result, parent: str | Path, pages: Mapping[str, str] | Non
 
 
 def find_run(run: str | Path, parent: str | Path = "runs") -> Path:
-    """Return the result.json of a run given as a folder, a file, or the start of a folder name below `parent`.
+    """Return the result.json of a run: a folder, a file, or the start of a folder's name or path (the newest).
 
     Raises:
         InputError: nothing there.
@@ -62,13 +62,33 @@ def find_run(run: str | Path, parent: str | Path = "runs") -> Path:
     path = Path(run)
     if path.is_file():
         return path
-    if (path / "result.json").is_file():
-        return path / "result.json"
-    folders = sorted((p for p in Path(parent).glob("*-*") if (p / "result.json").is_file()), key=_age)
-    hits = [folder for folder in folders if folder.name.startswith(str(run))]
+    hits = matching_runs(run, parent)
     if hits:
         return hits[-1] / "result.json"
-    raise UnknownIdError("run", str(run), [folder.name for folder in folders], see="suanli run SCENARIO")
+    known = [folder.name for folder in _folders(Path(parent))]
+    raise UnknownIdError("run", str(run), known, see="suanli run SCENARIO")
+
+
+def matching_runs(run: str | Path, parent: str | Path = "runs") -> list[Path]:
+    """Return the run folders that a text stands for, the newest last.
+
+    Args:
+        run: a run folder, or the start of one: of a name below `parent` ("deepseek"), or of a path ("runs/deepseek").
+        parent: the folder that holds run folders.
+    """
+    path = Path(run)
+    if (path / "result.json").is_file():
+        return [path]
+    if path.is_file():
+        return []
+    hits = [folder for folder in _folders(Path(parent)) if folder.name.startswith(str(run))]
+    if hits or len(path.parts) < 2:
+        return hits
+    return [folder for folder in _folders(path.parent) if folder.name.startswith(path.name)]
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted((p for p in parent.glob("*-*") if (p / "result.json").is_file()), key=_age)
 
 
 def _age(folder: Path) -> float:

@@ -122,6 +122,18 @@ class Slo(Section):
     tpot: Seconds | None = None
     ttft: Seconds | None = None
 
+    @field_validator("tpot", mode="before")
+    @classmethod
+    def _unit_of_tpot(cls, value: Any) -> Any:
+        # "20" without a unit means 20 s by the field's contract, but nobody asks for a token in 20 s.
+        try:
+            bare = None if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            return value
+        if bare is not None and bare > 1.0:
+            raise ValueError(f'{bare:g} without a unit is {bare:g} s a token; did you mean "{bare:g} ms"?')
+        return value
+
 
 class Serving(Section):
     """Chips, layout and objectives of the serving fleet."""

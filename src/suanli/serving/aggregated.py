@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import ShortOfMemoryError
 from suanli.serving.bands import LARGE, rate_band, step_band, ttft_band, widened
@@ -15,7 +15,7 @@ from suanli.serving.deployment import MemoryParts
 from suanli.serving.engine import MTP_ACCEPTANCE, Engine, memory_problem, tokens_per_step
 from suanli.serving.point import Estimate, Point, Utilisation, banded, rated
 from suanli.serving.stepoperators import WIDE_RANKS
-from suanli.serving.work_shares import bottleneck, decode_parts, shares
+from suanli.serving.work_shares import Use, bottleneck, decode_parts, shares
 
 Array = NDArray[np.float64]
 _COLUMNS = ("clients", "input_tokens", "output_tokens", "cached_share", "length_spread", "rounds")
@@ -141,32 +141,14 @@ def assembled(
     """Put numbers, bands, parts and utilisation of a group together."""
     serving, replicas = ready.serving, ready.placement.replicas
     parts = decode_parts(ready, found.batch, load, found.decode_step_s)
-    used = shares(ready, load, found)
-    factor = step_band(serving.values.tpot_band, ready.table.basis, serving.framework != "*")
-    large = widened(serving.values.tpot_band, serving.values.tpot_band_large)
-    large = step_band(large, ready.table.basis, serving.framework != "*")
-    full = np.broadcast_to(found.batch, (len(points),)) >= LARGE * ready.placement.dp
-    widths = [(large if one else factor, serving.values.ttft_band, factor) for one in full]
-    if serving.refinement is not None:
-        printed = (factor, serving.values.ttft_band)
-        widths = serving.refinement.widths(printed, serving.values, load, found, parts["host"])
+    used, count = shares(ready, load, found), len(points)
+    widths = _widths(ready, load, found, parts["host"], count)
     limit = serving.values.max_sequences * ready.placement.dp
-    columns = {
-        name: np.broadcast_to(np.asarray(getattr(found, name), dtype=float), (len(points),)).tolist()
-        for name in _LATENCIES
-    }
-    count = (len(points),)
-    columns_of_use = [
-        np.broadcast_to(one, count) for one in (used.compute, used.memory, used.link, used.busy)
-    ]
-    floors = [np.broadcast_to(one, count).tolist() for one in (used.step_floor_s, used.prompt_floor_s)]
-    busiest = np.broadcast_to(np.maximum(used.compute, used.memory), count).tolist()
-    if ready.model.experts_per_layer:
-        # How many distinct experts a batch reads is an expectation, not a bound.
-        floors, busiest = [[0.0] * len(points)] * 2, [0.0] * len(points)
-    prompts = np.asarray(load.input_tokens).tolist()
-    outputs = np.asarray(load.output_tokens).tolist()
-    clients = np.broadcast_to(np.asarray(load.clients, dtype=float), (len(points),)).tolist()
+    columns = {name: _column(getattr(found, name), count) for name in _LATENCIES}
+    in_use = [_column(one, count) for one in (used.compute, used.memory, used.link, used.busy)]
+    step_floors, prompt_floors, busiest = _limits(ready, used, count)
+    prompts, outputs = _column(load.input_tokens, count), _column(load.output_tokens, count)
+    clients = _column(load.clients, count)
     emitted = load.tokens_per_step
     answers = []
     for i, point in enumerate(points):
@@ -182,16 +164,17 @@ def assembled(
         requests *= active
         steps = min(outputs[i] * row["tpot_s"] * row["requests_per_s"] / max(row["batch"], 1e-9), 1.0)
         ends = rate_band(requests, steps, factor, wide, row["waiting"] > 0.5)
+        answered_per_s = rated(requests, *ends, busiest[i] * active)
         own = {name: float(column[i]) for name, column in parts.items()}
         answers.append(
             Estimate(
                 status="ok",
-                ttft_s=banded(row["ttft_s"], wide, floors[1][i]),
-                tpot_s=banded(row["tpot_s"], factor, floors[0][i] / emitted),
-                itl_s=banded(row["itl_s"] / emitted, factor, floors[0][i] / emitted),
-                output_tokens_per_s=rated(*(rate * outputs[i] for rate in (requests, *ends)), busiest[i]),
-                input_tokens_per_s=rated(*(rate * prompts[i] for rate in (requests, *ends)), busiest[i]),
-                unloaded_ttft_s=banded(row["unloaded_ttft_s"], calm, floors[1][i]),
+                ttft_s=banded(row["ttft_s"], wide, prompt_floors[i]),
+                tpot_s=banded(row["tpot_s"], factor, step_floors[i] / emitted),
+                itl_s=banded(row["itl_s"] / emitted, factor, step_floors[i] / emitted),
+                output_tokens_per_s=answered_per_s.scaled(outputs[i]),
+                input_tokens_per_s=answered_per_s.scaled(prompts[i]),
+                unloaded_ttft_s=banded(row["unloaded_ttft_s"], calm, prompt_floors[i]),
                 basis=ready.table.basis,
                 placement=ready.placement,
                 batch=row["batch"] * replicas * active,
@@ -199,12 +182,40 @@ def assembled(
                 memory=memory[i],
                 parts=own,
                 bottleneck=bottleneck(ready, own, row["batch"], row["prefill_share"]),
-                utilisation=Utilisation(*(float(column[i]) * active for column in columns_of_use)),
+                utilisation=Utilisation(*(column[i] * active for column in in_use)),
                 prefill_share=row["prefill_share"] * active,
                 notes=_notes(ready, row["waiting"] * replicas),
             )
         )
     return answers
+
+
+def _widths(
+    ready: Engine, load: Load, found: Latency, host_s: Array, count: int
+) -> list[tuple[float, float, float]]:
+    """Factors of the bands of TPOT, of TTFT away from saturation, and of the steps in it, one triple a question."""
+    serving, basis = ready.serving, ready.table.basis
+    values, known = serving.values, serving.framework != "*"
+    factor = step_band(values.tpot_band, basis, known)
+    if serving.refinement is not None:
+        return serving.refinement.widths((factor, values.ttft_band), values, load, found, host_s)
+    large = step_band(widened(values.tpot_band, values.tpot_band_large), basis, known)
+    full = np.broadcast_to(found.batch, (count,)) >= LARGE * ready.placement.dp
+    return [(large if one else factor, values.ttft_band, factor) for one in full]
+
+
+def _limits(ready: Engine, used: Use, count: int) -> tuple[list[float], list[float], list[float]]:
+    """Least time of a decode step and of a prompt, and the share of the busiest peak, one a question."""
+    if ready.model.experts_per_layer:
+        # How many distinct experts a batch reads is an expectation, not a bound.
+        none = [0.0] * count
+        return none, none, none
+    busiest = np.maximum(used.compute, used.memory)
+    return _column(used.step_floor_s, count), _column(used.prompt_floor_s, count), _column(busiest, count)
+
+
+def _column(values: ArrayLike, count: int) -> list[float]:
+    return np.broadcast_to(np.asarray(values, dtype=float), (count,)).tolist()  # type: ignore[no-any-return]
 
 
 _LATENCIES = (

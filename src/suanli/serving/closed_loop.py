@@ -255,13 +255,16 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     groups = table.placement.dp
     started = others * serving.recv_interval / emitted
     evenly = spread_over_groups(started, groups) if groups > 1 else None
-    # The step is nearly linear in the batch, so its ends are timed once and the passes below interpolate.
-    half, whole = decode_step_s(table, serving, np.stack([0.5 * running, running]), context, load)
+    # The step is nearly linear in the batch, so its ends are timed once and the passes below interpolate; below one
+    # sequence there is no step.
+    fewest = np.maximum(0.5 * running, np.minimum(running, 1.0))
+    half, whole = decode_step_s(table, serving, np.stack([fewest, running]), context, load)
     besides = np.stack([running * mixed, np.zeros_like(running)])
     cost, lone = prompt_cost(table, serving, besides, new, cached).unstacked()
     batch, waited = running, np.zeros(())
     group = np.minimum(cost.group, running) if mixed > 0.5 else running
-    met_s, whole_slope = group * cost.packed_s, 2.0 * (whole - half)
+    met_s = group * cost.packed_s
+    whole_slope = (whole - half) * running / np.maximum(running - fewest, 1e-9)
     for _ in range(_PASSES):
         step = whole + whole_slope * (np.maximum(_live_share(batch / running, running), 0.25) - 1.0)
         # The busier prefill is, the more prompts share a step.

@@ -13,7 +13,7 @@ from suanli.serving.deployment import sequence_bytes
 from suanli.serving.engine import Engine, engine
 from suanli.serving.estimate import estimate
 from suanli.serving.kernels import Coefficients
-from suanli.serving.point import Band, Estimate, Point, banded
+from suanli.serving.point import Band, Estimate, Point, banded, rated
 
 # Share of the smaller pool's capacity at which a service is run where no rate is given.
 USUAL_LOAD = 0.85
@@ -131,8 +131,8 @@ def _served(
         decode=tokens,
         ttft_s=banded(ttft, wide),
         tpot_s=tpot,
-        requests_per_s=banded(served, factor),
-        output_tokens_per_s=banded(served * second.osl, factor),
+        requests_per_s=rated(served, served / factor, served * factor),
+        output_tokens_per_s=rated(served, served / factor, served * factor).scaled(second.osl),
         output_tokens_per_s_per_chip=served * second.osl / chips,
         transfer_s=moved,
         prefill_capacity_per_s=capacity,

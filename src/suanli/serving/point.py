@@ -88,27 +88,28 @@ class Band:
         return Band(self.value * factor, self.low * factor, self.high * factor)
 
 
-def banded(value: float, factor: float, least: float = 0.0) -> Band:
-    """Return the band from value/factor to value x factor; nothing is faster than the chip's peaks allow.
+def banded(time_s: float, factor: float, least_s: float = 0.0) -> Band:
+    """Return the band from time/factor to time x factor; nothing is faster than the chip's peaks allow.
 
     Args:
-        value: a time [s].
+        time_s: a time [s].
         factor: at least 1 [1].
-        least: the time at the peaks of compute and memory [s].
+        least_s: the time at the peaks of compute and memory [s].
     """
-    return Band(value, max(value / factor, min(least, value)), value * factor)
+    return Band(time_s, max(time_s / factor, min(least_s, time_s)), time_s * factor)
 
 
-def rated(value: float, low: float, high: float, used: float) -> Band:
+def rated(rate_per_s: float, low_per_s: float, high_per_s: float, used: float = 0.0) -> Band:
     """Return the band of a rate; it can grow until the busiest of the chip's peaks is used up.
 
     Args:
-        value: rate [1/s].
-        low: lower end [1/s].
-        high: upper end before that limit [1/s].
+        rate_per_s: rate [1/s].
+        low_per_s: lower end [1/s].
+        high_per_s: upper end before that limit [1/s].
         used: share of the busiest peak at that rate [1].
     """
-    return Band(value, low, max(min(high, value / max(used, 1e-9)), value))
+    most_per_s = rate_per_s / max(used, 1e-9)
+    return Band(rate_per_s, low_per_s, max(min(high_per_s, most_per_s), rate_per_s))
 
 
 @dataclass(frozen=True, slots=True)

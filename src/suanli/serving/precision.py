@@ -112,12 +112,19 @@ def _product(form: Dtype, chip: Accelerator, explicit: bool) -> tuple[str, str]:
         if "fp4" in peaks:
             return ("nvfp4" if name == "nvfp4" else "w4a8_mxfp4"), ""
         if explicit and name == "nvfp4":
-            raise InfeasibleError(f"{chip.id} cannot compute in {name}: it has no FP4 peak ({_known(chip)})")
+            raise InfeasibleError(
+                f"{chip.id} cannot compute in {name}: it has no FP4 peak ({_known(chip)}). "
+                'Use "mxfp4", which keeps 4-bit weights and computes in 16 bits there, or "bf16"'
+            )
         return "mxfp4_wo", "has no FP4 peak, 4-bit weights are widened to 16 bits in the product"
     if any(peak in peaks for peak in number_format(name).peaks):
         return name, ""
     if explicit:
-        raise InfeasibleError(f"{chip.id} cannot compute in {name}: its peaks are {_known(chip)}")
+        narrow = ("int4", 4) if form.name.startswith("w4") else ("int8_wo", 8)
+        raise InfeasibleError(
+            f"{chip.id} cannot compute in {name}: its peaks are {_known(chip)}. "
+            f'Use "{narrow[0]}", which keeps {narrow[1]}-bit weights and computes in 16 bits, or "bf16"'
+        )
     return (
         "int8_wo",
         f"has no {name.partition('_')[0].upper()} peak, 8-bit weights are widened to 16 bits in the product",
