@@ -123,6 +123,10 @@ def test_exit_codes(model: str, code: int, words: str, capsys: pytest.CaptureFix
         ((*POINT, "-o", "x.csv"), "-o goes with --batch"),
         (("--batch", "p.csv"), "--batch needs -o FILE"),
         (("--batch", "p.csv", "-o", "q.csv", "--tp", "4"), "leave out --tp"),
+        (("--batch", "p.csv", "-o", "q.csv", "--option", "mtp_draft=1"), "leave out --option"),
+        ((*POINT, "--option", "mtp_draft"), "write NAME=NUMBER"),
+        ((*POINT, "--option", "mtp_draft=x"), '--option mtp_draft "x" is not a number'),
+        ((*POINT, "--option", "mtp_drft=1"), "Close: mtp_draft"),
     ],
 )
 def test_bad_input_exits_with_2(
@@ -138,6 +142,12 @@ def test_all_problems_of_a_point_at_once(capsys: pytest.CaptureFixture[str]) -> 
     assert all(words in text for words in ("--chip is empty", "--isl", "--osl"))
 
 
+def test_an_option_reaches_the_question(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*POINT, "--option", "mtp_draft=1", "--option", "prefix_hit_share=0.5", "--json") == 0
+    options = json.loads(capsys.readouterr().out)["request"]["options"]
+    assert options == {"mtp_draft": 1.0, "prefix_hit_share": 0.5}
+
+
 def test_a_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, target = tmp_path / "points.csv", tmp_path / "out.csv"
     source.write_text(
@@ -150,7 +160,8 @@ def test_a_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["tag"] for row in rows] == ["x", "y", "z"]
     assert (rows[0]["tpot_s"], rows[0]["basis"]) == ("0.0123", "family")
     assert rows[2]["reason"] == "line 4: model is empty"
-    assert "1 ok" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 ok" in said and "  1 x model is empty" in said
     assert run("--batch", str(source), "-o", str(target), "--json") == 0
     assert json.loads(capsys.readouterr().out)["status"] == {"ok": 1, "infeasible": 1, "unsupported": 1}
 

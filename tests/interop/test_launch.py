@@ -377,3 +377,42 @@ def test_the_model_goes_by_its_name() -> None:
         "deepseek-ai/DeepSeek-R1"
     )
     assert model_name("my-model.json", {}) == "my-model.json"
+
+
+# -- drafts ----------------------------------------
+def flags_of(text: str, name: str) -> str:
+    """The lines of one array of flags, comments left out."""
+    block = text.split(f"{name}=(\n", 1)[1].split("\n)", 1)[0]
+    return " ".join(line.strip() for line in block.splitlines() if not line.strip().startswith("#"))
+
+
+def test_drafts_of_the_models_own_layers_are_switched_on() -> None:
+    # vLLM docs/features/speculative_decoding/mtp.md; SGLang docs/advanced_features/speculative_decoding.md.
+    plan = launch(server("prefill", 1, tp=8), server("decode", 1, tp=8), drafts=2)
+    vllm, sglang = (launch_script(plan, engine) for engine in ENGINES)
+    for name in ("PREFILL", "DECODE"):
+        assert """--speculative-config '{"method":"mtp","num_speculative_tokens":2}'""" in flags_of(
+            vllm, name
+        )
+        assert (
+            "--speculative-algorithm EAGLE --speculative-num-steps 2 --speculative-eagle-topk 1 "
+            "--speculative-num-draft-tokens 3"
+        ) in flags_of(sglang, name)
+    assert "speculative" not in launch_script(launch(server("", 1)), "vllm")
+
+
+def drafting(model: str, **change: object) -> tuple[int, str]:
+    question = Question(
+        model, ("nvidia-h200-sxm",), 4000, 1000, read_limit(16, None, None), 5.0, 0.05, framework="sglang"
+    )
+    question = replace(question, modes=("aggregated",), options={"mtp_draft": 1.0}, **change)  # type: ignore[arg-type]
+    found = recommend(question, Deployments())
+    plan = launch_plan(found.search, found.best, {})
+    return plan.drafts, launch_script(plan, "sglang")
+
+
+def test_only_a_model_with_such_layers_gets_the_flags() -> None:
+    drafts, text = drafting("deepseek-v3")
+    assert drafts == 1 and "--speculative-num-draft-tokens 2" in text and "has no flags" not in text
+    drafts, text = drafting("qwen3-32b")
+    assert drafts == 0 and "--speculative" not in text and "this script has no flags" in text

@@ -241,6 +241,38 @@ def test_a_label_of_weights(label: str, implied: str | None, native: str, ours: 
     assert weights_named(label, "llama-3.1-8b", implied, native) == ours
 
 
+@pytest.mark.parametrize(
+    ("label", "implied", "ours"),
+    [
+        ("", None, "native"),
+        ("auto", "mxfp4", "native"),
+        ("fp4", None, "native"),
+        ("fp4/moe nvfp4", None, "native"),
+        ("fp8/moe fp8", None, "native"),
+        ("W-MXFP4-A-FP8", None, "native"),
+        ("bf16", None, "bf16"),
+        ("fp8", None, "fp8"),
+        ("", "bf16", "bf16"),
+        ("fp3", None, "fp3"),
+    ],
+)
+def test_a_label_of_a_model_that_ships_in_mxfp4(label: str, implied: str | None, ours: str) -> None:
+    """Any four-bit float is the checkpoint as published; another format is honoured, nonsense comes back as it is."""
+    assert weights_named(label, "gpt-oss-120b", implied, "mxfp4") == ours
+
+
+def test_nonsense_is_refused_and_a_wider_format_takes_more_memory() -> None:
+    deployments = Deployments(CATALOG)
+    found = {}
+    for label in ("fp3", "mxfp4", "bf16"):
+        request, _ = request_of({"model": "gpt-oss-20b", "chip": "h100", "weights_dtype": label})
+        assert request is not None
+        found[label] = deployments.answer(request)
+    assert found["fp3"].status == "unsupported" and "fp3" in found["fp3"].reason
+    held = {name: found[name].estimate.memory.weights_bytes for name in ("mxfp4", "bf16")}
+    assert 2.0 < held["bf16"] / held["mxfp4"] < 4.0
+
+
 def test_what_says_nothing_of_a_format() -> None:
     assert not any(stated(label) for label in ("", "-", "auto", "Native", "N/A", "not stated", "unknown"))
     assert all(stated(label) for label in ("fp8", "nf4", "bf16", "autoround"))
@@ -286,3 +318,10 @@ def test_a_checkpoint_runs_with_narrow_weights_where_the_chip_lacks_its_format(
         assert narrow.quantities["tpot_s"].value < wide.quantities["tpot_s"].value
     else:
         assert "cannot compute" in narrow.reason
+        # The reason names what can be asked for instead, and that has an answer.
+        other = narrow.reason.partition('Use "')[2].partition('"')[0]
+        asked_again, _ = request_of(
+            {"model": model, "chip": chip, "weights_dtype": other, "framework": "vllm"}
+        )
+        assert asked_again is not None
+        assert deployments.answer(asked_again).status == "ok"

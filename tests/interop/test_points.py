@@ -15,9 +15,13 @@ from suanli.interop.points import (
     ANSWER_COLUMNS,
     CHUNK,
     COLUMNS,
+    EXTRA_COLUMNS,
     PointRow,
     answer_fields,
     answer_rows,
+    common_reasons,
+    extra_fields,
+    mixed_prices,
     read_points,
     request_of,
     write_answers,
@@ -70,7 +74,7 @@ def test_extra_columns_pass_through_in_place(tmp_path: Path) -> None:
     counts = write_answers(tmp_path / "out.csv", points, answer_rows(points, solved))
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         header, row = list(csv.reader(file))
-    assert header == [*columns, *ANSWER_COLUMNS]
+    assert header == [*columns, *ANSWER_COLUMNS, *EXTRA_COLUMNS]
     found = dict(zip(header, row, strict=True))
     assert (found["site"], found["note"], found["n_chips"]) == ("x,y", 'say "hi"', "4")
     assert (found["status"], found["ttft_s"], found["ttft_s_low"], found["basis"]) == (
@@ -91,6 +95,7 @@ def test_extra_columns_pass_through_in_place(tmp_path: Path) -> None:
         ({"ep": "0"}, "ep must be a whole number of at least 1"),
         ({"isl": "0"}, "isl must be at least 1 token"),
         ({"osl": "-3"}, "osl must be at least 1 token"),
+        ({"osl": "1.5"}, "osl must be 1 or at least 2 tokens"),
         ({"concurrency": "-1"}, "concurrency must be above 0"),
         ({"concurrency": "nan"}, "concurrency nan is not finite"),
         ({"isl": "inf"}, "isl inf is not finite"),
@@ -193,6 +198,69 @@ def test_unknown_is_empty_never_zero() -> None:
     assert fields[:2] == ["infeasible", "does not fit"]
     assert set(fields[2:]) == {""}
     assert len(fields) == len(ANSWER_COLUMNS)
+
+
+def test_a_heading_means_the_same_in_any_case(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("Model,CHIP,Site,ISL,Prefix_Hit_Share\nm,c,x,10,0.5\n", encoding="utf-8")
+    points = read_points(path)
+    request = points.rows[0].request
+    assert request is not None
+    assert (request.model, request.isl, request.options) == ("m", 10.0, {"prefix_hit_share": 0.5})
+    write_answers(tmp_path / "out.csv", points, answer_rows(points, solved))
+    header = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header.startswith("Model,CHIP,Site,ISL,Prefix_Hit_Share,status,reason,")
+    path.write_text("model,chip,Model\nm,c,n\n", encoding="utf-8")
+    with pytest.raises(InputError, match="column model is there twice"):
+        read_points(path)
+
+
+def test_columns_of_the_user_with_names_of_ours_stay_his(tmp_path: Path) -> None:
+    points = read_points(write(tmp_path / "p.csv", [GOOD | {"notes": "mine"}], (*COLUMNS, "notes")))
+    assert any("notes passes through" in remark for remark in points.remarks)
+    write_answers(tmp_path / "out.csv", points, answer_rows(points, solved))
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        header, row = list(csv.reader(file))
+    assert header.count("notes") == 1
+    assert row[header.index("notes")] == "mine"
+    # An answer of ours is answered again as the question was, all columns of ours replaced.
+    first = write_answers_of(tmp_path, GOOD)
+    again = read_points(first)
+    write_answers(tmp_path / "again.csv", again, answer_rows(again, solved))
+    assert (tmp_path / "again.csv").read_text(encoding="utf-8") == first.read_text(encoding="utf-8")
+
+
+def write_answers_of(folder: Path, row: dict[str, str]) -> Path:
+    points = read_points(write(folder / "one.csv", [row]))
+    write_answers(folder / "first.csv", points, answer_rows(points, solved))
+    return folder / "first.csv"
+
+
+def test_the_layout_and_the_basis_of_the_price_come_back() -> None:
+    from suanli.study.deployment.solve import Deployments
+
+    found = Deployments().answer(Request("qwen3-32b", "h100_sxm", n_chips=16, isl=1000.0, osl=100.0))
+    told = dict(zip(EXTRA_COLUMNS, extra_fields(found), strict=True))
+    sizes = [int(told[name]) for name in ("layout_tp", "layout_pp", "layout_dp", "replicas")]
+    assert sizes[0] * sizes[1] * sizes[2] * sizes[3] == 16
+    assert told["price_basis"].startswith("rent")
+    assert told["bottleneck"] and float(told["largest_batch"]) > 0.0
+    assert "framework" in told["notes"]
+    assert set(extra_fields(Answer("infeasible", "no"))) == {""}
+
+
+def test_common_reasons_are_counted_without_their_lines() -> None:
+    row = PointRow(2, (), None)
+    reasons = ["line 2: isl is bad", "line 9: isl is bad", "too big", "x", "y"]
+    answers = [(row, Answer("unsupported", reason)) for reason in reasons]
+    assert common_reasons([*answers, (row, Answer("ok"))]) == [("isl is bad", 2), ("too big", 1), ("x", 1)]
+
+
+def test_prices_on_two_bases_are_said() -> None:
+    row = PointRow(2, (), None)
+    rent, owned = (row, Answer("ok", price_basis="rent, x")), (row, Answer("ok", price_basis="owned: y"))
+    assert mixed_prices([rent, rent, (row, Answer("infeasible"))]) == ""
+    assert "one basis" in mixed_prices([rent, owned])
 
 
 @given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12)), min_size=1, max_size=6))

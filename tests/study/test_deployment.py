@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from suanli.catalog import Catalog
 from suanli.errors import InputError
-from suanli.study.deployment.rent import hourly_cost
-from suanli.study.deployment.request import Request
+from suanli.study.deployment.rent import _owned, hourly_cost
+from suanli.study.deployment.request import Interval, Request
 from suanli.study.deployment.solve import Deployments
 
 DEPLOYMENTS = Deployments(Catalog())
@@ -182,12 +182,90 @@ def test_a_chip_without_rent_is_owned_and_without_price_unknown() -> None:
     owned = hourly_cost(DEPLOYMENTS.catalog, "huawei-ascend-910c")
     assert owned is not None
     assert owned.basis.startswith("owned")
-    # 19,800 USD x 1.35 over five years at 10 % is 26,730 x 0.2638 a year, 0.80 USD/h.
-    assert owned.usd_per_s.value * 3600 == pytest.approx(19800 * 1.35 * 0.263797 / 8760, rel=1e-3)
+    # CloudMatrix 384 at 8.2 MUSD, 21,354 USD a chip: over five years at 10 % 0.2638 of it a year, maintenance 3 % and
+    # insurance 1 %; 559.6 kW over 384 chips at 1.3 x 0.0892 USD/kWh and 215 USD/kW/month.
+    hardware = 8.2e6 / 384 * (0.263797 + 0.04) / 8760
+    power = 1.457 * (1.3 * 0.0892 + 215 / 730)
+    assert owned.usd_per_s.value * 3600 == pytest.approx(hardware + power, rel=2e-3)
+    assert "hardware, power, hosting" in owned.basis
     assert hourly_cost(DEPLOYMENTS.catalog, "apple-m2-ultra") is None
     answer = DEPLOYMENTS.answer(Request("llama-3-8b", "M2 Ultra", weights_dtype="int4"))
     assert "usd_per_mtok_output" not in answer.quantities
     assert "price" in answer.unknown["usd_per_mtok_output"]
+
+
+@pytest.mark.parametrize(
+    "chip", ["nvidia-h100-sxm", "nvidia-h200-sxm", "nvidia-b200-sxm", "nvidia-a100-sxm-80gb"]
+)
+def test_a_rent_is_about_twice_what_owning_costs(chip: str) -> None:
+    """What the note says of the two bases: where both are on record, a rent is a margin above owning."""
+    rented, owned = hourly_cost(DEPLOYMENTS.catalog, chip), _owned(DEPLOYMENTS.catalog, chip)
+    assert rented is not None and owned is not None
+    assert (rented.kind, owned.kind) == ("rent", "owned")
+    assert 1.5 < rented.usd_per_s.value / owned.usd_per_s.value < 2.8
+
+
+def test_list_prices_of_hyperscalers_do_not_widen_a_market() -> None:
+    rent = hourly_cost(DEPLOYMENTS.catalog, "nvidia-h100-sxm")
+    assert rent is not None
+    # Azure and GCP list 11 to 12 USD/h, which is no part of the market's 90 %.
+    assert rent.usd_per_s.high / rent.usd_per_s.value < 1.5
+    one = hourly_cost(DEPLOYMENTS.catalog, "nvidia-rtx-4090")
+    assert one is not None and one.basis == "rent, the one open-market row on record, of 2026-08-23"
+
+
+@pytest.mark.parametrize("chip", ["M2 Ultra", "Jetson AGX Orin 64GB", "DGX Spark", "Strix Halo"])
+def test_a_device_has_no_server_around_it(chip: str) -> None:
+    request = Request("llama-3-8b", chip, weights_dtype="int4")
+    found = DEPLOYMENTS.answer(request)
+    assert found.status == "ok" and DEPLOYMENTS.wall_w(request, found) is None
+    assert "is a device" in DEPLOYMENTS.no_wall(DEPLOYMENTS.chip(chip))
+
+
+def test_a_small_card_has_a_small_share_of_a_host() -> None:
+    """A T4 of 70 W has no 215 W of host and network around it; an H100 has a whole share."""
+    power = DEPLOYMENTS.power
+    tesla = DEPLOYMENTS.chip("T4")
+    assert power.wall_w(tesla, Interval(50.0, 40.0, 60.0), 1).value < 50.0 + 70.0
+    assert power.host_share(DEPLOYMENTS.chip("h100_sxm")) == 1.0
+    shares = [power.host_share(DEPLOYMENTS.chip(name)) for name in ("T4", "A10", "RTX 3090", "h100_sxm")]
+    assert shares == sorted(shares)
+
+
+def test_one_output_token_has_no_time_per_output_token() -> None:
+    found = DEPLOYMENTS.answer(ask(osl=1.0))
+    assert found.status == "ok"
+    assert {"tpot_s", "itl_s"} <= set(found.unknown)
+    assert not {"tpot_s", "itl_s"} & set(found.quantities)
+    assert "ttft_s" in found.quantities
+
+
+def test_a_request_beyond_the_context_is_remarked() -> None:
+    """Llama 2 is published for 4,096 tokens (arXiv 2307.09288)."""
+    lengths = {"isl": 3996.0, "osl": 100.0}
+    inside = DEPLOYMENTS.answer(Request("llama-2-7b", "h100_sxm", **lengths))
+    beyond = DEPLOYMENTS.answer(Request("llama-2-7b", "h100_sxm", **lengths | {"osl": 101.0}))
+    prompts = DEPLOYMENTS.answer(
+        Request("llama-2-7b", "h100_sxm", phase="prefill", **lengths | {"osl": 999.0})
+    )
+    assert [any("4,096" in note for note in one.notes) for one in (inside, beyond, prompts)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_refusal_for_memory_says_what_fits() -> None:
+    import re
+
+    import suanli
+
+    found = suanli.estimate("llama-3.1-405b", "h200_sxm")
+    assert found.status == "infeasible" and "weights of 811" in found.reason
+    chips = int(re.search(r"--n-chips (\d+)", found.reason)[1])  # type: ignore[index]
+    assert suanli.estimate("llama-3.1-405b", "h200_sxm", n_chips=chips).status == "ok"
+    layout = suanli.estimate("llama-3.1-70b", "h200_sxm", tp=1, pp=1, dp=4, ep=1, n_chips=4)
+    assert layout.status == "ok" or "the same chips as --tp" in layout.reason
 
 
 def test_one_call_for_one_deployment() -> None:

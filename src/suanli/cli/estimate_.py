@@ -52,12 +52,29 @@ _UNIT_NAMES = {"s": "s", "token/s": "tok/s", "W": "W", "USD/Mtok": "USD/Mtok"}
 @click.option("--isl", metavar="N", help="Prompt tokens; for phase decode the context so far. Default 1024.")
 @click.option("--osl", metavar="N", help="Output tokens. Default 1024.")
 @click.option("--concurrency", metavar="N", help="Requests in flight at the whole deployment. Default 1.")
-@click.option("--batch", metavar="FILE", help="CSV of points with the names above as columns.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=N",
+    help="Further condition, such as mtp_draft=1 or prefix_hit_share=0.5. May be repeated.",
+)
+@click.option(
+    "--batch",
+    metavar="FILE",
+    help="CSV of points with the names above as columns (n_chips, weights_dtype ...); columns named like options are "
+    "read as such, others pass through.",
+)
 @click.option("-o", "--output", metavar="FILE", help="With --batch: the CSV to write.")
 @catalog_option
 @json_option
 def command(
-    batch: str | None, output: str | None, overlays: tuple[str, ...], as_json: bool, **fields: str | None
+    batch: str | None,
+    output: str | None,
+    options: tuple[str, ...],
+    overlays: tuple[str, ...],
+    as_json: bool,
+    **fields: str | None,
 ) -> int:
     """Estimate TTFT, TPOT, tokens/s, watts and $/Mtok of a deployment, each with its 90 % band.
 
@@ -72,34 +89,52 @@ def command(
 
     texts = {name: value for name, value in fields.items() if value is not None}
     if batch is not None:
-        if texts:
-            raise InputError(
-                f"--batch takes its points from the file; leave out --{'; --'.join(_flags(texts))}"
-            )
+        if texts or options:
+            given = [*_flags(texts), *(["option"] if options else [])]
+            raise InputError(f"--batch takes its points from the file; leave out --{'; --'.join(given)}")
         if output is None:
             raise InputError("--batch needs -o FILE for the answers")
         return _batch(Deployments(open_catalog(overlays)), batch, output, as_json)
     if output is not None:
         raise InputError("-o goes with --batch; for one point redirect --json to a file")
-    return _one(Deployments(open_catalog(overlays)), texts, as_json)
+    return _one(Deployments(open_catalog(overlays)), texts | _options(options), as_json)
 
 
 def _flags(texts: dict[str, str]) -> list[str]:
     return [name.replace("_", "-") for name in texts]
 
 
+def _options(texts: tuple[str, ...]) -> dict[str, str]:
+    from suanli.errors import InputError, UnknownIdError
+    from suanli.serving.point import OPTIONS
+
+    found = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (equals and value):
+            raise InputError(f'--option "{text}": write NAME=NUMBER, such as mtp_draft=1')
+        if name not in OPTIONS:
+            raise UnknownIdError("option", name, OPTIONS)
+        found[name] = value
+    return found
+
+
 def _batch(deployments: Deployments, batch: str, output: str, as_json: bool) -> int:
     from suanli.cli.progress import Progress
-    from suanli.interop.points import answer_rows, read_points, write_answers
+    from suanli.interop.points import answer_rows, common_reasons, mixed_prices, read_points, write_answers
 
     points = read_points(batch)
     for remark in points.remarks:
         click.echo(f"note: {remark}", err=True)
     progress = Progress("estimating", len(points.rows))
     try:
-        counts = write_answers(output, points, answer_rows(points, deployments.answers, progress.tick))
+        answers = answer_rows(points, deployments.answers, progress.tick)
+        counts = write_answers(output, points, answers)
     finally:
         progress.close()
+    mixed = mixed_prices(answers)
+    if mixed:
+        click.echo(f"note: {mixed}", err=True)
     if as_json:
         print_json({"schema": "suanli/batch/1", "rows": len(points.rows), "output": output, "status": counts})
     else:
@@ -108,17 +143,20 @@ def _batch(deployments: Deployments, batch: str, output: str, as_json: bool) -> 
             or "no rows"
         )
         click.echo(f"{output}: {said}")
+        for reason, rows in common_reasons(answers):
+            click.echo(f"  {rows:,} x {reason}")
     return 0
 
 
 def _one(deployments: Deployments, texts: dict[str, str], as_json: bool) -> int:
     from suanli.errors import InputError
     from suanli.interop.points import request_of
+    from suanli.study.deployment.remarks import with_remedy
 
     request, problems = request_of(texts)
     if request is None:
         raise InputError("\n".join(f"--{_dashed(problem)}" for problem in problems))
-    answer = deployments.answer(request)
+    answer = with_remedy(deployments, request, deployments.answer(request))
     if as_json:
         print_json(_document(request, answer) | _refinement(deployments, request, answer))
         return _EXIT[answer.status]
@@ -131,7 +169,11 @@ def _one(deployments: Deployments, texts: dict[str, str], as_json: bool) -> int:
 
 
 def _dashed(problem: str) -> str:
+    from suanli.serving.point import OPTIONS
+
     name, _, rest = problem.partition(" ")
+    if name in OPTIONS:
+        return f"option {problem}"
     return f"{name.replace('_', '-')} {rest}"
 
 
@@ -152,13 +194,14 @@ def _document(request: Request, answer: Answer) -> dict[str, Any]:
     document = {
         "schema": "suanli/estimate/1",
         "version": __version__,
-        "request": {name: getattr(request, name) for name in request.__slots__ if name != "options"},
+        "request": {name: getattr(request, name) for name in request.__slots__}
+        | {"options": dict(request.options)},
         "status": answer.status,
         "reason": answer.reason,
         "basis": answer.basis,
         "metrics": metrics,
     }
-    return {**document, **(_details(answer.estimate) if answer.status == "ok" else {})}
+    return {**document, **(_details(answer) if answer.status == "ok" else {})}
 
 
 def _refinement(deployments: Deployments, request: Request, answer: Answer) -> dict[str, Any]:
@@ -174,7 +217,8 @@ def _refinement(deployments: Deployments, request: Request, answer: Answer) -> d
     return {"refinement": {"fitted_on": one.fitted_on, "measured": one.measured, "factors": factors}}
 
 
-def _details(found: Any) -> dict[str, Any]:
+def _details(answer: Answer) -> dict[str, Any]:
+    found = answer.estimate
     placement = found.placement
     return {
         "layout": {name: getattr(placement, name) for name in ("tp", "pp", "dp", "ep", "replicas")},
@@ -183,7 +227,8 @@ def _details(found: Any) -> dict[str, Any]:
         "memory_bytes": {name: getattr(found.memory, name) for name in _MEMORY} if found.memory else None,
         "bottleneck": found.bottleneck,
         "step_s": dict(found.parts),
-        "notes": list(found.notes),
+        "price_basis": answer.price_basis or None,
+        "notes": list(answer.notes),
     }
 
 
@@ -202,6 +247,8 @@ def _print(deployments: Deployments, request: Request, answer: Answer) -> None:
     wall = deployments.wall_w(request, answer)
     if wall is not None:
         shown.add_row("Power, at the wall", *_values(wall, "W"))
+    elif "power_w" in answer.quantities:
+        shown.add_row("Power, at the wall", "unavailable", "")
     out = console()
     out.print(title, style="bold")
     out.print(shown)
@@ -276,5 +323,7 @@ def _notes(deployments: Deployments, request: Request, answer: Answer) -> list[s
     if cost is not None:
         lines.append(f"Price: {cost.usd_per_s.value * 3600:.2f} USD/h a chip ({cost.basis}).")
     lines += [f"{_LABELS[name]} unavailable: {why}." for name, why in answer.unknown.items()]
-    lines += [*_memory_lines(found), *found.notes]
+    if "power_w" in answer.quantities and (why := deployments.no_wall(deployments.chip(request.chip))):
+        lines.append(f"Power at the wall unavailable: {why}.")
+    lines += [*_memory_lines(found), *answer.notes]
     return lines

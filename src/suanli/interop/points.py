@@ -8,6 +8,7 @@ import math
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,15 @@ ANSWER_COLUMNS = (
     "reason",
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
     "basis",
+)
+# After the columns of the answer: the layout that was chosen, and what limits, prices and qualifies it.
+EXTRA_COLUMNS = (
+    *(f"layout_{name}" for name in ("tp", "pp", "dp", "ep")),
+    "replicas",
+    "bottleneck",
+    "largest_batch",
+    "price_basis",
+    "notes",
 )
 # Rows asked at once: enough to share work, few enough for a progress line that moves.
 CHUNK = 500
@@ -85,7 +95,7 @@ class Points:
 
 
 def read_points(path: str | Path) -> Points:
-    """Read a points file. Columns may stand in any order; columns that are not ours pass through to the output.
+    """Read a points file. Columns may stand in any order and case; those that are not ours pass through to the output.
 
     A field that is empty means choose or default. A row that cannot be read becomes a row with a problem; only a file
     that cannot be read at all raises.
@@ -120,20 +130,37 @@ def read_points(path: str | Path) -> Points:
 def _check_header(header: Sequence[str], name: str) -> tuple[list[str], list[str]]:
     if not header:
         return [f"{name}: empty; the first line must name the columns: {','.join(COLUMNS)}"], []
-    missing = [column for column in REQUIRED if column not in header]
+    read = [_ours(column) for column in header]
+    missing = [column for column in REQUIRED if column not in read]
     problems = [f"{name}:1 column {column} is missing{_near(column, header)}" for column in missing]
     if len(missing) == len(REQUIRED):
         problems.append(f"{name}:1 the columns are {','.join(COLUMNS)}, separated by commas")
-    twice = sorted({column for column in header if column and list(header).count(column) > 1})
+    twice = sorted({column for column in read if column and read.count(column) > 1})
     problems += [f"{name}:1 column {column} is there twice" for column in twice]
     remarks = []
-    for column in header:
+    for column in read:
         close = close_matches(column, COLUMNS, 1) if column not in COLUMNS and column not in OPTIONS else []
-        if close and close[0] not in header:
+        if close and close[0] not in read:
             remarks.append(f'{name}:1 column {column} is passed through unread. Did you mean "{close[0]}"?')
-        if column in ANSWER_COLUMNS:
-            remarks.append(f"{name}:1 column {column} is replaced by ours")
+        if column in EXTRA_COLUMNS and not _answered_before(header):
+            remarks.append(f"{name}:1 column {column} passes through; ours of that name is left out")
+    old = [column for column in read if column in ANSWER_COLUMNS]
+    if old:
+        remarks.append(f"{name}:1 replaced by ours: {', '.join(old)}")
     return problems, remarks
+
+
+def _ours(column: str) -> str:
+    """The column that a heading means, whatever its case; the heading itself where it is none of ours."""
+    low = column.lower()
+    return (
+        low if low in COLUMNS or low in OPTIONS or low in ANSWER_COLUMNS or low in EXTRA_COLUMNS else column
+    )
+
+
+def _answered_before(header: Sequence[str]) -> bool:
+    """Whether a file is an answer of ours, whose columns are then replaced."""
+    return {*ANSWER_COLUMNS, *EXTRA_COLUMNS} <= set(map(_ours, header))
 
 
 def _near(column: str, header: Sequence[str]) -> str:
@@ -147,7 +174,7 @@ def _row(fields: Sequence[str], header: Sequence[str], line: int, name: str) -> 
         return PointRow(
             line, padded, None, f"line {line}: {len(fields)} fields, the header has {len(header)}"
         )
-    request, problems = request_of(dict(zip(header, padded, strict=True)))
+    request, problems = request_of(dict(zip(map(_ours, header), padded, strict=True)))
     return PointRow(line, padded, request, f"line {line}: {'; '.join(problems)}" if problems else "")
 
 
@@ -207,11 +234,18 @@ def _number(column: str, text: str) -> tuple[float, str]:
         return 0.0, f"{column} {text} is not finite"
     if column in _WHOLE and (value != int(value) or value < 1):
         return 0.0, f"{column} must be a whole number of at least 1, got {text}"
+    wrong = _length_problem(column, value)
+    return (0.0, f"{column} must be {wrong}, got {text}") if wrong else (value, "")
+
+
+def _length_problem(column: str, value: float) -> str:
+    """What a length or load must be, "" where it is."""
     if column in ("isl", "osl") and value < 1:
-        return 0.0, f"{column} must be at least 1 token, got {text}"
-    if column == "concurrency" and value <= 0:
-        return 0.0, f"concurrency must be above 0, got {text}"
-    return value, ""
+        return "at least 1 token"
+    # A mean of longer outputs may be broken; below 2, TPOT would be of a part of a token.
+    if column == "osl" and 1 < value < 2:
+        return "1 or at least 2 tokens"
+    return "above 0" if column == "concurrency" and value <= 0 else ""
 
 
 def answer_rows(
@@ -265,7 +299,10 @@ def write_answers(
         InputError: the file cannot be written.
     """
     target = Path(path)
-    kept = [at for at, column in enumerate(points.header) if column not in ANSWER_COLUMNS]
+    read = [_ours(column) for column in points.header]
+    replaced = {*ANSWER_COLUMNS, *(EXTRA_COLUMNS if _answered_before(read) else ())}
+    kept = [at for at, column in enumerate(read) if column not in replaced]
+    extra = [at for at, column in enumerate(EXTRA_COLUMNS) if column in replaced or column not in read]
     counts: dict[str, int] = {}
     scratch = ""
     try:
@@ -274,10 +311,13 @@ def write_answers(
         ) as file:
             scratch = file.name
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*(points.header[at] for at in kept), *ANSWER_COLUMNS])
+            ours = (*ANSWER_COLUMNS, *(EXTRA_COLUMNS[at] for at in extra))
+            writer.writerow([*(points.header[at] for at in kept), *ours])
             for row, answer in answers:
                 counts[answer.status] = counts.get(answer.status, 0) + 1
-                writer.writerow([*(row.fields[at] for at in kept), *answer_fields(answer)])
+                more = extra_fields(answer)
+                told = (*answer_fields(answer), *(more[at] for at in extra))
+                writer.writerow([*(row.fields[at] for at in kept), *told])
         _publish(Path(scratch), target)
     except OSError as error:
         raise InputError(f"-o {target}: cannot be written ({error.strerror})") from None
@@ -302,3 +342,46 @@ def answer_fields(answer: Answer) -> list[str]:
         found = answer.quantities.get(name)
         texts += ["", "", ""] if found is None else [f"{n:.6g}" for n in (found.value, found.low, found.high)]
     return [*texts, answer.basis]
+
+
+def extra_fields(answer: Answer) -> list[str]:
+    """Return the texts of EXTRA_COLUMNS; empty where there is no estimate."""
+    found = answer.estimate
+    if answer.status != "ok" or found is None:
+        return [""] * len(EXTRA_COLUMNS)
+    placed, largest = found.placement, found.largest_batch
+    return [
+        *(str(getattr(placed, name)) for name in ("tp", "pp", "dp", "ep", "replicas")),
+        found.bottleneck,
+        "" if largest is None else f"{largest:.6g}",
+        answer.price_basis,
+        " ".join(answer.notes),
+    ]
+
+
+def common_reasons(answers: Iterable[tuple[PointRow, Answer]], most: int = 3) -> list[tuple[str, int]]:
+    """Return the most common reasons for rows without an answer, with the number of rows [1].
+
+    Args:
+        answers: rows with their answers.
+        most: how many reasons at most [1].
+    """
+    counts = Counter(
+        re.sub(r"^line \d+: ", "", answer.reason) for _, answer in answers if answer.status != "ok"
+    )
+    return counts.most_common(most)
+
+
+def mixed_prices(answers: Iterable[tuple[PointRow, Answer]]) -> str:
+    """Say how many prices are rents and how many of owned machines; "" where all are of one kind."""
+    counts = Counter(
+        "rent" if answer.price_basis.startswith("rent") else "owned"
+        for _, answer in answers
+        if answer.price_basis
+    )
+    if len(counts) < 2:
+        return ""
+    return (
+        f"$/Mtok is of rents (rows: {counts['rent']:,}) and of owned hardware, power and hosting "
+        f"({counts['owned']:,}), see price_basis: compare prices of one basis"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from suanli.catalog import Catalog
 from suanli.errors import InputError, close_matches
+from suanli.study.deployment.remarks import with_remedy
 from suanli.study.deployment.request import Answer, Request
 from suanli.study.deployment.solve import Deployments
 
@@ -42,7 +43,8 @@ def estimate(model: str, chip: str, *, catalog: Catalog | None = None, **conditi
         near = close_matches(wrong[0], known, 1)
         hint = f' Did you mean "{near[0]}"?' if near else f" Known: {', '.join(known)}."
         raise InputError(f"{wrong[0]}: no such condition.{hint}")
-    return _deployments(catalog).answer(Request(model, chip, **conditions))
+    deployments, request = _deployments(catalog), Request(model, chip, **conditions)
+    return with_remedy(deployments, request, deployments.answer(request))
 
 
 @lru_cache(maxsize=8)

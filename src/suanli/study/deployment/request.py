@@ -78,6 +78,8 @@ class Answer:
         unknown: {name of QUANTITIES: why it is absent} for an answer that is ok.
         estimate: the estimate itself, with layout, batch, memory and operator times; None where there is none.
         internal: whether a defect of ours is the reason.
+        price_basis: where the price comes from, beginning with "rent" or "owned"; "" where there is none.
+        remarks: what of the question and of the price should be looked at again.
     """
 
     status: str
@@ -87,3 +89,10 @@ class Answer:
     unknown: Mapping[str, str] = field(default_factory=dict)
     estimate: Any = None
     internal: bool = False
+    price_basis: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was chosen or changed, and what should be looked at again."""
+        return (*getattr(self.estimate, "notes", ()), *self.remarks)

@@ -15,6 +15,7 @@ from suanli.llm.dtypes import stated
 from suanli.serving.accelerator import Accelerator, accelerator
 from suanli.serving.engine_names import framework_named
 from suanli.study.deployment.power import PowerModel
+from suanli.study.deployment.remarks import OWNED, context_remark
 from suanli.study.deployment.rent import HourlyCost, hourly_cost
 from suanli.study.deployment.request import Answer, Interval, Request
 from suanli.study.validate.names import chip_named, model_named, weights_named, widened
@@ -131,7 +132,7 @@ class Deployments:
         try:
             solved = estimates(list(points.values()), self.tables)
             for (at, point), estimate in zip(points.items(), solved, strict=True):
-                found[at] = self._complete(point, estimate, requests[at].power_limit_w)
+                found[at] = self._complete(point, estimate, requests[at])
         except SuanliError as error:
             found.update({at: Answer("unsupported", _line(error)) for at in points})
         except Exception as error:
@@ -151,12 +152,12 @@ class Deployments:
         for at, point in points.items():
             try:
                 solved = estimate(point, self.tables)
-                found[at] = self._complete(point, solved, requests[at].power_limit_w)
+                found[at] = self._complete(point, solved, requests[at])
             except Exception as one:
                 found.update(self._one_by_one(requests, {at: point}, one))
         return found
 
-    def _complete(self, point: Point, found: Estimate, limit_w: float | None) -> Answer:
+    def _complete(self, point: Point, found: Estimate, request: Request) -> Answer:
         if found.status != "ok":
             return Answer(found.status, found.reason, estimate=found)
         quantities = {
@@ -165,9 +166,24 @@ class Deployments:
             if (band := getattr(found, name)) is not None
         }
         unknown: dict[str, str] = {}
-        self._add_power(quantities, unknown, point, found, limit_w)
-        self._add_money(quantities, unknown, point)
-        return Answer("ok", quantities=quantities, basis=found.basis, unknown=unknown, estimate=found)
+        if point.phase == "mixed" and point.osl <= 1.0:
+            # (end to end - TTFT)/(tokens - 1) is 0/0 there.
+            for name in ("tpot_s", "itl_s"):
+                quantities.pop(name, None)
+                unknown[name] = "one output token has none after it"
+        self._add_power(quantities, unknown, point, found, request.power_limit_w)
+        basis = self._add_money(quantities, unknown, point)
+        longest = point.isl + (point.osl if point.phase != "prefill" else 0.0)
+        long = context_remark(request.model, point.model.context_length, longest)
+        return Answer(
+            "ok",
+            quantities=quantities,
+            basis=found.basis,
+            unknown=unknown,
+            estimate=found,
+            price_basis=basis,
+            remarks=(*((long,) if long else ()), *((OWNED,) if basis.startswith("owned") else ())),
+        )
 
     @property
     def power(self) -> PowerModel:
@@ -177,12 +193,22 @@ class Deployments:
         return self._power
 
     def wall_w(self, request: Request, answer: Answer) -> Interval | None:
-        """Return the power at the AC input of the servers that hold an answered deployment, None where unknown [W]."""
-        chips_w = answer.quantities.get("power_w")
-        if chips_w is None:
+        """Return the power at the AC input of the servers that hold an answered deployment, None where unknown [W].
+
+        A device has no server around it: `no_wall` says so.
+        """
+        chips_w, chip = answer.quantities.get("power_w"), self.chip(request.chip)
+        if chips_w is None or self.no_wall(chip):
             return None
-        chip = self.chip(request.chip)
         return self.power.wall_w(chip, chips_w, _chips(answer.estimate, chip))
+
+    def no_wall(self, chip: Accelerator) -> str:
+        """Say why the power of a chip's server is not known; "" where it is."""
+        try:
+            self.power.host_share(chip)
+        except NoDataError as error:
+            return _line(error)
+        return ""
 
     def _add_power(
         self,
@@ -204,17 +230,19 @@ class Deployments:
         except (NoDataError, InputError) as error:
             unknown["power_w"] = _line(error)
 
-    def _add_money(self, quantities: dict[str, Interval], unknown: dict[str, str], point: Point) -> None:
+    def _add_money(self, quantities: dict[str, Interval], unknown: dict[str, str], point: Point) -> str:
+        """Add the price of output tokens; return the basis of it."""
         rate, cost = quantities.get("output_tokens_per_s"), self.cost(point.chip.id)
         if rate is None:
-            return
+            return ""
         if cost is None:
             unknown["usd_per_mtok_output"] = f"{point.chip.id}: neither a rent nor a price on record"
-            return
+            return ""
         chips, rent = 1e6 * point.n_chips, cost.usd_per_s
         quantities["usd_per_mtok_output"] = Interval(
             rent.value * chips / rate.value, rent.low * chips / rate.high, rent.high * chips / rate.low
         )
+        return cost.basis
 
 
 def _redundancy(model: Model, ep: int | None) -> dict[str, float]:

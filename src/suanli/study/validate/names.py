@@ -142,7 +142,7 @@ def weights_named(label: str, model: str, implied: str | None, native: str) -> s
     """
     text = label.lower().partition("/")[0].strip()
     if model.startswith("gpt-oss"):
-        return "native"
+        return _gpt_oss(label, text, implied)
     if not stated(text):
         return implied or "native"
     if "fp8_block" in label.lower() or (
@@ -151,6 +151,18 @@ def weights_named(label: str, model: str, implied: str | None, native: str) -> s
         return "fp8_block"
     if "mxfp4" in text:
         return "mxfp4"
+    return _format(text)
+
+
+def _gpt_oss(label: str, text: str, implied: str | None) -> str:
+    """Format of a model that ships in MXFP4: that checkpoint for any four-bit float, and for labels of two parts
+    ("fp8/moe fp8"), with which tables name the format of the products, not of these weights."""
+    found = "native" if "/" in label else _format(text) if stated(text) else implied or "native"
+    return "native" if found in ("mxfp4", "nvfp4") or "mxfp4" in text else found
+
+
+def _format(text: str) -> str:
+    """Our name for a format that stands somewhere in a text; a word of the text where there is none."""
     words = [text, *(word for word in re.split(r"[\s(),;+]+", text) if word)]
     for word in words:
         try:
