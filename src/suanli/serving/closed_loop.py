@@ -263,10 +263,9 @@ def closed_loop(table: StepTable, serving: Serving, load: Load) -> Latency:
     cost, lone = prompt_cost(table, serving, besides, new, cached).unstacked()
     batch, waited = running, np.zeros(())
     group = np.minimum(cost.group, running) if mixed > 0.5 else running
-    met_s = group * cost.packed_s
-    whole_slope = (whole - half) * running / np.maximum(running - fewest, 1e-9)
+    met_s, slope = group * cost.packed_s, (whole - half) * running / np.maximum(running - fewest, 1e-9)
     for _ in range(_PASSES):
-        step = whole + whole_slope * (np.maximum(_live_share(batch / running, running), 0.25) - 1.0)
+        step = whole + slope * (np.maximum(_live_share(batch / running, running), 0.25) - 1.0)
         # The busier prefill is, the more prompts share a step.
         met = others * cost.alone_s / (emitted * step + others * cost.alone_s + cost.alone_s)
         met = met if evenly is None else evenly
