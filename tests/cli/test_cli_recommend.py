@@ -71,7 +71,9 @@ def test_rows_of_the_csv_are_points_for_estimate(suanli: Cli, tmp_path: Path) ->
             assert float(row["output_tokens_per_s"]) == pytest.approx(
                 float(row["total_output_tokens_per_s"]), rel=1e-5
             )
-            assert float(row["usd_per_mtok_output"]) == pytest.approx(float(row["usd_per_mtok"]), rel=1e-5)
+            assert float(row["usd_per_mtok_output"]) == pytest.approx(
+                float(row["total_usd_per_mtok"]), rel=1e-5
+            )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_conditions_and_ranks_are_in_the_csv(
         assert row["status"] == "ok", row["reason"]
         for ours, theirs in (("tpot_s", "mean_tpot_s"), ("output_tokens_per_s", "total_output_tokens_per_s")):
             assert float(row[ours]) == pytest.approx(float(row[theirs]), rel=1e-5)
-        assert float(row["usd_per_mtok_output"]) == pytest.approx(float(row["usd_per_mtok"]), rel=1e-5)
+        assert float(row["usd_per_mtok_output"]) == pytest.approx(float(row["total_usd_per_mtok"]), rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
@@ -212,6 +214,28 @@ def test_a_prompt_beyond_the_model_is_remarked_on(suanli: Cli) -> None:
     )
     assert "No objective for TTFT (--ttft-slo) and TPOT (--tpot-slo)" in text
     assert "One more chip brings" in text
+
+
+def test_columns_of_all_chips_are_told_from_those_of_the_decode_pool(suanli: Cli, tmp_path: Path) -> None:
+    done = suanli("recommend", *SMALL, "--chips", 4, "--mode", "disaggregated", "-o", "front.csv")
+    assert "`estimate --batch` answers the decode pool alone" in " ".join(done.out.split())
+    assert suanli("estimate", "--batch", "front.csv", "-o", "again.csv").code == 0
+    again = list(csv.DictReader(io.StringIO((tmp_path / "again.csv").read_text(encoding="utf-8"))))
+    document = suanli("recommend", *SMALL, "--chips", 4, "--mode", "disaggregated", "--json").json()
+    for row, said in zip(again, document["front"], strict=True):
+        prompts = float(row["prefill_requests"]) * int(row["prefill_replicas"])
+        whole = float(row["total_requests_in_flight"])
+        assert whole == said["requests_in_flight"] == float(row["concurrency"]) + prompts
+        assert int(row["n_chips"]) < int(row["chips_in_use"])
+        assert float(row["usd_per_mtok_output"]) < float(row["total_usd_per_mtok"])
+
+
+def test_as_many_rows_are_printed_as_are_named(suanli: Cli) -> None:
+    out = suanli("recommend", *SMALL, *SLOS, "--chips", 4, "--mode", "aggregated").out
+    shown = re.search(r"Shown are (\d+) of (\d+) rows", out)
+    assert shown is not None and int(shown[2]) > int(shown[1])
+    table = out.split("Shown are")[0]
+    assert len(re.findall(r"^ \d+x tp", table, re.M)) == int(shown[1])
 
 
 def test_the_same_question_has_the_same_answer(suanli: Cli) -> None:

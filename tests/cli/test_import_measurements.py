@@ -198,6 +198,23 @@ def test_kernels_refine_the_operators_of_a_chip(suanli: Cli, run: Path, tmp_path
     assert suanli(*ASK, "--catalog", "my-catalog").code == 0
 
 
+def test_a_problem_of_all_rows_is_told_once(suanli: Cli, tmp_path: Path) -> None:
+    rows = "".join(f"gemm,bf16,{m},8192,8192,900\n" for m in (256, 512, 1024))
+    (tmp_path / "gemm.csv").write_text("operator,dtype,m,n,k,time_us\n" + rows, encoding="utf-8")
+    done = suanli("import", "kernels", "gemm.csv", "--framework", "vllm")
+    assert done.code == 2
+    assert done.err.strip() == "suanli: gemm.csv:2 no chip; give --chip (and 2 more rows)"
+
+
+def test_a_timing_beyond_the_peak_is_refused(suanli: Cli, tmp_path: Path) -> None:
+    table = "operator,dtype,m,n,k,time_us\ngemm,bf16,4096,4096,4096,220\ngemm,bf16,4096,4096,4096,0.01\n"
+    (tmp_path / "gemm.csv").write_text(table, encoding="utf-8")
+    done = suanli("import", "kernels", "gemm.csv", "--chip", "h200_sxm")
+    assert done.code == 2 and len(done.err.strip().splitlines()) == 1
+    assert "gemm.csv:3 gemm of m 4096, n 4096, k 4096 in 0.01 us" in done.err
+    assert files(tmp_path) == {"gemm.csv"}
+
+
 def test_a_spoilt_overlay_is_named(suanli: Cli, run: Path, tmp_path: Path) -> None:
     suanli("import", "vllm-bench", run, *MACHINE)
     path = tmp_path / "my-catalog" / "refinements.csv"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from suanli.catalog import Catalog
 from suanli.cli.simulate_ import command
 from suanli.errors import InputError
+from suanli.scenario import load
+from suanli.study import simulation
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = str(ROOT / "scenarios" / "sim-llama2-7b-a100.toml")
@@ -179,6 +183,65 @@ def test_goodput_meets_the_objectives_and_no_more(trace: str) -> None:
     assert more["sim.goodput"]["value"] * more["sim.duration"]["value"] / 200 < 0.9
 
 
+def test_the_largest_rate_has_a_band_from_both_ends_of_the_step_times(trace: str) -> None:
+    asked = ("--trace", trace, "--find-goodput", "--slo-ttft", "2 s")
+    entry = document(*asked, "--slo-tpot", "60 ms")["metrics"]["sim.largest_rate"]
+    assert 0.0 < entry["low"] < entry["value"] < entry["high"]
+    alone = document(*asked, "--slo-tpot", "60 ms", "--no-band")["metrics"]["sim.largest_rate"]
+    assert (alone["value"], alone["low"]) == (entry["value"], None)
+    # An objective that even a lone request misses at the slow end.
+    nominal = document("--trace", trace, "--qps", "0.01", "--no-band")["metrics"]["sim.tpot_p99"]["value"]
+    tight = document(*asked, "--slo-tpot", f"{nominal * 1.05} s")["metrics"]["sim.largest_rate"]
+    assert tight["low"] == 0.0 < tight["value"]
+
+
+def test_power_is_as_uncertain_as_the_power_model(trace: str) -> None:
+    deployed = simulation.deployment(load(SCENARIO), Catalog())
+    assert 0.02 < deployed.power_error < 0.5
+    metrics = document("--trace", trace)["metrics"]
+    for name in ("power_mean", "energy_per_output_token"):
+        entry = metrics[f"sim.{name}"]
+        assert entry["low"] * (1.0 + deployed.power_error) <= entry["value"] * (1.0 + 1e-9), name
+    # An A100 draws no more than its TDP of 400 W (NVIDIA A100 datasheet).
+    assert metrics["sim.power_mean"]["value"] < metrics["sim.power_mean"]["high"] <= 400.0
+
+
+def test_bands_of_power_add_in_quadrature() -> None:
+    def entries(power: float) -> dict[str, dict]:
+        return {"sim.power_mean": {"value": power, "unit": "W", "low": None, "high": None}}
+
+    still = simulation.banded(entries(100.0), [entries(100.0)] * 2, 1.0, 0.2)["sim.power_mean"]
+    assert (still["low"], still["high"]) == pytest.approx((100.0 / 1.2, 120.0))
+    moved = simulation.banded(entries(100.0), [entries(80.0), entries(125.0)], 1.0, 0.25)["sim.power_mean"]
+    factor = 1.25**2.0**0.5
+    assert (moved["low"], moved["high"]) == pytest.approx((100.0 / factor, 100.0 * factor))
+    capped = simulation.banded(entries(100.0), [entries(100.0)] * 2, 1.0, 0.2, 110.0)["sim.power_mean"]
+    assert capped["high"] == 110.0
+
+
+def test_the_table_has_words_units_and_short_bands(trace: str) -> None:
+    text = run("--trace", trace, "--slo-ttft", "1 s").stdout
+    for words in ("TTFT, mean", "TPOT, p99", "prefix hits", "peak KV", "power of all chips, mean"):
+        assert words in text, words
+    assert not re.search(r"[a-z]_[a-z0-9]", text.split("Basis")[0])
+    assert re.search(r"TTFT, mean +[\d.,]+ m?s +[\d.,]+\.\.[\d.,]+ *$", text, re.M)
+    assert re.search(r"utilisation +[\d.]+ %", text)
+    for low, high in re.findall(r"([\d.,]*\d)\.\.([\d.,]+)", text):
+        assert low != high
+
+
+def test_a_missing_trace_is_bad_input() -> None:
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such trace file"):
+        run("--trace", "nowhere.csv")
+
+
+def test_a_rate_is_searched_for_a_trace_without_arrivals(tmp_path: Path) -> None:
+    path = tmp_path / "lengths.json"
+    path.write_text(json.dumps([[2000, 50]] * 60), encoding="utf-8")
+    found = document("--trace", str(path), "--find-goodput", "--slo-ttft", "0.5 s", "--no-band")["metrics"]
+    assert found["sim.largest_rate"]["value"] > 0.0
+
+
 def test_unknown_is_null_with_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,10,1\n", encoding="utf-8")
@@ -217,6 +280,14 @@ def test_tiers_report_what_they_saved(tmp_path: Path) -> None:
         (("--window", "abc"), "START:END"),
         (("--prefix-share", "1"), "--prefix-share is a share of prompts"),
         (("--requests", "900", "--no-wrap"), "has 200 requests, 900"),
+        (("--qps", "0"), "--qps must be a rate above 0, got 0"),
+        (("--qps", "nan"), "--qps must be a rate above 0, got nan"),
+        (("--clients", "0"), "--clients must be at least 1, got 0"),
+        (("--clients", "4", "--qps", "3"), "give one of them"),
+        (("--clients", "4", "--arrivals", "poisson"), "--clients is for --arrivals closed"),
+        (("--arrivals", "closed"), "--arrivals closed needs --clients"),
+        (("--find-goodput", "--clients", "4"), "leave out --clients"),
+        (("--find-goodput", "--qps", "4"), "leave out --qps"),
     ],
 )
 def test_bad_options(options: tuple[str, ...], words: str, trace: str) -> None:

@@ -205,7 +205,7 @@ def _machine(machine: Machine) -> dict[str, Any]:
 def _print(found: Refined) -> None:
     out = console()
     shown = table(
-        f"Measured and predicted, {len(found.runs)} runs in {found.overlay}",
+        f"Measured and predicted, {len(found.runs)} run{'' if len(found.runs) == 1 else 's'} in {found.overlay}",
         *(("run", "left"), ("", "left"), ("measured", "right"), ("before", "right"), ("after", "right")),
     )
     for run, before, after in zip(found.runs, found.before, found.after, strict=True):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from suanli.study.recommend import Question, Recommendation
 
 _SHOWN = 10
+_TWO_POOLS = (
+    "Rows with two pools: `estimate --batch` answers the decode pool alone, at its own concurrency and price; columns "
+    "total_* are of both pools."
+)
 
 
 @click.command()
@@ -63,7 +67,11 @@ def command(
     """Search deployments under SLOs and chips, a budget or power; say which is best, why, and what limits it.
 
     Every legal layout (tp, pp, dp, ep) is tried at every load, with and without a prefill pool. TPOT is (end to end -
-    TTFT)/(tokens - 1); TTFT is the mean under load, queueing included.
+    TTFT)/(tokens - 1); TTFT is the mean under load, queueing included. "In flight" counts requests of all replicas,
+    prompts in a prefill pool included.
+
+    The CSV of -o is a points file of the pool that emits tokens, which `estimate --batch` answers; its columns total_*
+    are of all chips: requests in flight, tokens/s, USD/Mtok, power at the AC input, J/token.
 
     \b
     suanli recommend --model qwen3-32b --chip h200_sxm --isl 4000 --osl 1000 \\
@@ -88,7 +96,9 @@ def command(
         return
     _print(found)
     if output is not None:
-        click.echo(f"\nFront: {output} ({len(found.front)} rows)")
+        click.echo(f"\nFront: {output} ({found.rows_words})")
+        if any(len(row.pools) > 1 for row in found.front):
+            _say(_TWO_POOLS, console(), style="dim")
 
 
 def _question(given: dict[str, Any], export: str | None) -> Question:
@@ -217,11 +227,9 @@ def _print(found: Recommendation) -> None:
         shown.add_row(*found.cells(row), style="bold" if row is found.best else "")
     out.print(shown)
     if len(found.front) > _SHOWN:
-        _say(
-            f"Shown are {_SHOWN} of {len(found.front)} rows of the front; all: -o front.csv or --json.",
-            out,
-            style="dim",
-        )
+        _say(f"Shown are {_SHOWN} of {found.rows_words}; all rows: -o front.csv or --json.", out, style="dim")
+    if found.on_front > len(found.front):
+        _say("Points that differ by less than 2 % in tok/s/user from a row are left out.", out, style="dim")
     for heading, lines in found.sections():
         out.print(heading, style="bold")
         for line in lines:

@@ -19,10 +19,12 @@ from suanli.cli.options import (
 if TYPE_CHECKING:
     from suanli.demand.traces import Trace
     from suanli.scenario import Scenario
-    from suanli.serving.sim import Cluster, Outcome
+    from suanli.serving.sim import Cluster, Outcome, Replica
     from suanli.study.simulation import Deployment
 
 _LOG_ROWS = 200_000
+_AT_LEAST_ONE = click.IntRange(min=1)
+_ABOVE_ZERO = click.FloatRange(min=0.0, min_open=True, max=1e9)
 
 
 @click.command()
@@ -31,9 +33,11 @@ _LOG_ROWS = 200_000
     "--trace", "trace_file", metavar="FILE", required=True, help="Requests; the format is recognised."
 )
 @click.option("--on-bad-rows", type=click.Choice(["reject", "skip"]), default="reject", show_default=True)
-@click.option("--requests", type=int, help="How many; a shorter trace is repeated with prefixes of its own.")
+@click.option(
+    "--requests", type=_AT_LEAST_ONE, help="How many; a shorter trace is repeated with prefixes of its own."
+)
 @click.option("--no-wrap", is_flag=True, help="Stop instead where the trace is shorter than --requests.")
-@click.option("--qps", type=float, help="Mean arrival rate, 1/s.")
+@click.option("--qps", type=float, help="Mean arrival rate, 1/s; not with --clients.")
 @click.option(
     "--arrivals",
     type=click.Choice(["trace", "poisson", "gamma", "diurnal", "closed"]),
@@ -61,13 +65,15 @@ _LOG_ROWS = 200_000
 @click.option(
     "--max-batched-tokens",
     "--chunk",
-    type=click.IntRange(min=1),
+    type=_AT_LEAST_ONE,
     help="Tokens of a step. Default: the framework's.",
 )
-@click.option("--max-model-len", type=int, help="Longest prompt plus answer. Default: the model's context.")
+@click.option(
+    "--max-model-len", type=_AT_LEAST_ONE, help="Longest prompt plus answer. Default: the model's context."
+)
 @click.option(
     "--max-num-seqs",
-    type=click.IntRange(min=1),
+    type=_AT_LEAST_ONE,
     help="Sequences at a time. Default: the framework's.",
 )
 @click.option(
@@ -96,17 +102,25 @@ _LOG_ROWS = 200_000
 @click.option("--timeout", metavar="TIME", help="Requests that wait longer are dropped.")
 @click.option("--mtbf", metavar="TIME", help="Mean time between failures of a replica.")
 @click.option("--repair", metavar="TIME", default="10 min", show_default=True)
-@click.option("--autoscale", type=float, metavar="N", help="Aim at N outstanding requests a replica.")
+@click.option("--autoscale", type=_ABOVE_ZERO, metavar="N", help="Aim at N outstanding requests a replica.")
 @click.option("--start-delay", metavar="TIME", default="2 min", show_default=True)
 @click.option("--slo-ttft", metavar="TIME", help="Default: serving.slo.ttft.")
 @click.option("--slo-tpot", metavar="TIME", help="Default: serving.slo.tpot.")
-@click.option("--find-goodput", is_flag=True, help="Search the largest rate that meets the objectives.")
-@click.option("--attainment", type=float, default=0.9, show_default=True, help="Share of requests that must.")
+@click.option(
+    "--find-goodput", is_flag=True, help="Search the largest Poisson rate that meets the objectives."
+)
+@click.option(
+    "--attainment",
+    type=click.FloatRange(0.0, 1.0, min_open=True),
+    default=0.9,
+    show_default=True,
+    help="Share of requests that must.",
+)
 @click.option(
     "--band/--no-band",
     default=True,
     show_default=True,
-    help="Two more runs, at both ends of the 90 % band of step times.",
+    help="Two more runs (with --find-goodput, searches), at both ends of the 90 % band of step times.",
 )
 @click.option("--window", metavar="START:END", help="Seconds whose steps go into a Chrome trace.")
 @click.option("--parquet", is_flag=True, help="requests.parquet instead of requests.csv.")
@@ -130,6 +144,7 @@ def command(
     from suanli.scenario import check, load
     from suanli.study import simulation
 
+    _check_arrivals(given)
     if given["framework"] is not None:
         overrides = (*overrides, f"serving.framework={given['framework']}")
     catalog = open_catalog(overlays)
@@ -146,7 +161,7 @@ def command(
     extra: dict[str, dict[str, Any]] = {}
     options: dict[str, Any] = {"host_s": made.host_s, "cached_share": _cached_share(given, trace)}
     if given["find_goodput"]:
-        trace, extra = _search(trace, cluster, kv_bytes, slo, given, options)
+        trace, extra = _search(trace, cluster, made, kv_bytes, slo, given, options)
     outcome = _run(trace, cluster, kv_bytes, given, options)
     if outcome.partial:
         warnings.append("Interrupted: the figures are of the requests that were finished.")
@@ -158,7 +173,9 @@ def command(
             run(simulation.within_band(cluster, made, slow), given["seed"], kv_bytes, **options)(trace)
             for slow in (False, True)
         ]
-        found = simulation.banded(found, [simulation.metrics(end, *slo) for end in ends], made.main.ttft_band)
+        top_w = sum(kind.count * made.tdp_w.get(name, math.inf) for name, kind in _kinds(made, cluster))
+        measured = [simulation.metrics(end, *slo) for end in ends]
+        found = simulation.banded(found, measured, made.main.ttft_band, made.power_error, top_w)
     found |= extra
     life = catalog.fact("assumptions", "economics", "server_life").si if cluster.prefix_cache else math.inf
     uses = simulation.tier_uses(outcome, cluster, kv_bytes, float(life)) if cluster.prefix_cache else []
@@ -176,6 +193,34 @@ def command(
     return 130 if outcome.partial else 0
 
 
+def _kinds(made: Deployment, cluster: Cluster) -> list[tuple[str, Replica]]:
+    return list(zip(made.pools, cluster.replicas, strict=True))
+
+
+def _check_arrivals(given: dict[str, Any]) -> None:
+    """Refuse rates that cannot be, and arrivals of which one option would be passed over for another."""
+    from suanli.errors import InputError
+
+    clients, kind, qps = given["clients"] is not None, given["arrivals"], given["qps"]
+    if qps is not None and not 0.0 < qps < math.inf:
+        raise InputError(f"--qps must be a rate above 0, got {qps:g}")
+    if clients and given["clients"] < 1:
+        raise InputError(f"--clients must be at least 1, got {given['clients']}")
+    if given["find_goodput"]:
+        named = [name for name in ("qps", "clients", "arrivals") if given[name] is not None]
+        if named and (named, kind) != (["arrivals"], "poisson"):
+            told = " and ".join(f"--{name}" for name in named)
+            raise InputError(f"--find-goodput searches the rate of Poisson arrivals itself; leave out {told}")
+    elif clients and qps is not None:
+        raise InputError(
+            "--clients and --qps: clients wait for their answers, a rate does not; give one of them"
+        )
+    elif clients and kind not in (None, "closed"):
+        raise InputError(f"--clients is for --arrivals closed, not {kind}")
+    elif kind == "closed" and not clients:
+        raise InputError("--arrivals closed needs --clients")
+
+
 def _seconds(text: str | None) -> float | None:
     from suanli import units
 
@@ -187,6 +232,8 @@ def _trace(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Trace, 
     from suanli.errors import InputError
     from suanli.interop.traces import read_trace
 
+    if not Path(given["trace_file"]).is_file():
+        raise InputError(f"--trace {given['trace_file']}: no such trace file")
     context = given["max_model_len"] or catalog.model(plan.llm.id).get("max_position_embeddings")
     factors = [float(x) for x in given["scale_lengths"].split(":")]
     # Scaled lengths are checked against the context afterwards, those of the file at once.
@@ -200,10 +247,12 @@ def _trace(plan: Scenario, catalog: Any, given: dict[str, Any]) -> tuple[Trace, 
         trace = traces.resized(trace, given["requests"], wrap=not given["no_wrap"])
     qps, seed = given["qps"], given["seed"]
     kind = given["arrivals"] or ("closed" if given["clients"] else "poisson" if qps else "trace")
+    if given["find_goodput"]:
+        return trace, list(read.notes)
     if kind in ("poisson", "gamma", "diurnal") and not qps:
         raise InputError(f"--arrivals {kind} needs --qps")
     if kind == "closed":
-        trace = arrivals.closed_loop(trace, given["clients"] or 1, _seconds(given["think"]) or 0.0)
+        trace = arrivals.closed_loop(trace, given["clients"], _seconds(given["think"]) or 0.0)
     elif kind == "gamma":
         trace = arrivals.gamma(trace, qps, given["cv"], seed)
     elif kind == "diurnal":
@@ -265,6 +314,7 @@ def _cluster(
 def _search(
     trace: Trace,
     cluster: Cluster,
+    made: Deployment,
     kv_bytes: float,
     slo: tuple[float | None, float | None],
     given: dict[str, Any],
@@ -276,15 +326,24 @@ def _search(
     def at_rate(rate: float) -> Trace:
         return arrivals.poisson(trace, rate, given["seed"])
 
-    found = simulation.find_goodput(
-        at_rate,
-        simulation.run_on(cluster, given["seed"], kv_bytes, **options),
-        ttft_s=slo[0],
-        tpot_s=slo[1],
-        attainment=given["attainment"],
-    )
-    entry = {"value": found.rate_per_s, "unit": "1/s", "low": None, "high": None, "basis": "derived"}
-    return at_rate(found.rate_per_s), {"sim.largest_rate": entry}
+    wanted = {"ttft_s": slo[0], "tpot_s": slo[1], "attainment": given["attainment"]}
+    run = simulation.run_on
+    rate = simulation.find_goodput(
+        at_rate, run(cluster, given["seed"], kv_bytes, **options), **wanted
+    ).rate_per_s
+    entry: dict[str, Any] = {"value": rate, "unit": "1/s", "low": None, "high": None, "basis": "derived"}
+    if given["band"] and made.main.step_band > 1.0:
+        low, high = (
+            simulation.rate_at_end(
+                at_rate,
+                run(simulation.within_band(cluster, made, slow), given["seed"], kv_bytes, **options),
+                first_per_s=rate,
+                **wanted,
+            )
+            for slow in (True, False)
+        )
+        entry |= {"low": min(low, rate), "high": max(high, rate) if math.isfinite(high) else None}
+    return at_rate(rate), {"sim.largest_rate": entry}
 
 
 def _run(

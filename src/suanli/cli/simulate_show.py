@@ -121,11 +121,6 @@ def write(outcome: Outcome, document: dict[str, Any], folder: Path, given: dict[
 
 def print_(name: str, document: dict[str, Any]) -> None:
     """Print the metrics as a table, then the basis and the notes."""
-    from suanli.units import show
-
-    def shown(value: float, unit: str) -> str:
-        return show(value, unit) if unit != "1" else f"{value:,.6g}"
-
     wide = any(entry["low"] is not None for entry in document["metrics"].values())
     columns = [("", "left"), ("", "right"), *([("90 % band", "right")] if wide else [])]
     answer = table(name, *columns)
@@ -135,17 +130,54 @@ def print_(name: str, document: dict[str, Any]) -> None:
     for key in ["sim.largest_rate", *named]:
         entry = document["metrics"].get(key)
         if entry is not None:
-            value, unit = entry["value"], entry["unit"]
-            cells = ["unavailable" if value is None else shown(value, unit)]
-            if wide:
-                ends = (entry["low"], entry["high"])
-                cells.append("" if None in ends else " .. ".join(shown(end, unit) for end in ends))
-            answer.add_row(key.removeprefix("sim."), *cells)
+            answer.add_row(label(key), *cells(key, entry)[: 2 if wide else 1])
     out = console()
     out.print(answer)
     out.print(basis_line(document["physics"]), style="dim")
     for note in document["warnings"]:
         out.print(f"Note: {note}", style="dim")
+
+
+_SHARES = ("sim.utilisation", "sim.kv_hit_share", "sim.kv_peak_share")
+_CHIPS = {
+    "sim.power_mean": "power of all chips, mean",
+    "sim.energy_per_output_token": "energy of chips per output token",
+}
+
+
+def label(key: str) -> str:
+    """Return what a metric is called in the table: "TTFT, mean", "host tier: hit share"."""
+    from suanli.result.metrics import metrics
+
+    if key in _CHIPS:
+        return _CHIPS[key]
+    if key.startswith("sim.tier."):
+        tier, _, name = key.removeprefix("sim.tier.").partition(".")
+        return f"{tier} tier: {name.removesuffix('_bytes').replace('_', ' ')}"
+    return metrics()[key].label
+
+
+def cells(key: str, entry: dict[str, Any]) -> tuple[str, str]:
+    """Return a metric's value with its unit, and its band in that unit: ("86.5 ms", "60..120").
+
+    Args:
+        key: its name.
+        entry: as the document holds it.
+    """
+    from suanli.units import digits, scale_for
+
+    value, unit = entry["value"], entry["unit"]
+    if value is None:
+        return "unavailable", ""
+    if key in _SHARES or key.endswith("hit_share"):
+        name, size = "%", 0.01
+    else:
+        name, size = scale_for(value, unit)
+    name = {"1": "", "1/s": "requests/s"}.get(name, name)
+    ends = [digits(end / size, 3) for end in (entry["low"], entry["high"]) if end is not None]
+    # Ends that print alike are no band; a rate that the trace is too short to reach has no upper end.
+    band = "..".join(ends) if len(set(ends)) == 2 else f">= {ends[0]}" if len(ends) == 1 else ""
+    return f"{digits(value / size)} {name}".rstrip(), band
 
 
 def basis_line(physics: dict[str, Any]) -> str:

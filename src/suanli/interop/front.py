@@ -1,4 +1,8 @@
-"""The Pareto front of a deployment search as CSV; its first columns are a points file that `estimate` reads."""
+"""The Pareto front of a deployment search as CSV; its first columns are a points file that `estimate` reads.
+
+The points file is of the pool that emits the tokens: n_chips, layout and concurrency are that pool's, and so is the
+price that `estimate --batch` gives. Columns total_* are of the whole deployment, a prefill pool included.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +21,20 @@ PREFILL_COLUMNS = tuple(f"prefill_{name}" for name in ("replicas", "tp", "pp", "
 RESULT_COLUMNS = (
     "best",
     "mode",
-    "replicas",
+    "pool_replicas",
     "batch",
     *PREFILL_COLUMNS,
     "chips_in_use",
     "tokens_per_s_per_user",
     "tokens_per_s_per_chip",
+    "total_requests_in_flight",
     "total_output_tokens_per_s",
     "request_rate_per_s",
     "mean_ttft_s",
     "mean_tpot_s",
     *(
         f"{name}{end}"
-        for name in ("usd_per_mtok", "wall_power_w", "j_per_token")
+        for name in ("total_usd_per_mtok", "total_wall_power_w", "total_j_per_token")
         for end in ("", "_low", "_high")
     ),
     "nearest_limit",
@@ -83,6 +88,7 @@ def _result(found: Recommendation, row: Row) -> list[str]:
     numbers = (
         row.tokens_per_s_per_user,
         row.tokens_per_s_per_chip,
+        row.requests,
         row.output_tokens_per_s,
         row.output_tokens_per_s / found.search.question.osl,
         row.ttft_s,

@@ -20,7 +20,9 @@ from suanli.hardware.formats import number_format
 from suanli.serving.framework import split_framework
 from suanli.study.calibrate.attention import KERNELS
 from suanli.study.calibrate.moe import kernel_family
+from suanli.study.deployment.solve import Deployments
 from suanli.study.refine.kernelrows import SHAPES, KernelRow, shape_problem
+from suanli.study.refine.possible import impossible
 from suanli.study.validate.names import chip_named
 
 _TIMES = {
@@ -70,25 +72,39 @@ def read_kernels(paths: Sequence[Path], stated: StatedKernels, catalog: Catalog)
         catalog: resolves chips.
 
     Raises:
-        InputError: every problem of all files, each with its line (the first twenty).
+        InputError: every problem of all files, each with its first line (the first twenty); a timing beyond the peak
+            or the bandwidth of the chip is one.
     """
     found: list[KernelRow] = []
     problems: list[str] = []
+    deployments = Deployments(catalog)
     for path in paths:
         try:
             rows = _read(path)
         except InputError as error:
             problems += str(error).splitlines()
             continue
+        alike: dict[str, list[int]] = {}
         for line, fields in rows:
             try:
-                found.append(_row(path, fields, stated, catalog))
+                row = _row(path, fields, stated, catalog)
+                problem = impossible(row, deployments.chip(row.chip).operators)
+                if problem:
+                    raise InputError(problem)
+                found.append(row)
             except SuanliError as error:
-                problems.append(f"{path.name}:{line} {error}")
+                alike.setdefault(str(error), []).append(line)
+        problems += [_told(path.name, lines, problem) for problem, lines in alike.items()]
     if problems:
         rest = len(problems) - _PROBLEMS
         raise InputError("\n".join([*problems[:_PROBLEMS], *([f"and {rest} more"] if rest > 0 else [])]))
     return found
+
+
+def _told(name: str, lines: Sequence[int], problem: str) -> str:
+    """A problem with its line; once for all lines that have it."""
+    more = f" (and {len(lines) - 1:,} more rows)" if len(lines) > 1 else ""
+    return f"{name}:{lines[0]} {problem}{more}"
 
 
 def _read(path: Path) -> list[tuple[int, Mapping[str, str]]]:

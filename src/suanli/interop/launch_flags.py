@@ -1,7 +1,8 @@
 """A deployment to start, and the flags with which vLLM and SGLang start its servers, each with its reason.
 
 Flag names follow the engines' own documentation: vLLM docs/serving/{data_parallel,expert_parallel}_deployment.md and
-docs/features/nixl_connector_usage.md; SGLang docs/advanced_features/{server_arguments,pd_disaggregation}.md.
+docs/features/{nixl_connector_usage,speculative_decoding/mtp}.md; SGLang docs/advanced_features/{server_arguments,
+pd_disaggregation,speculative_decoding}.md.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Launch:
         servers: servers by role.
         ranks: devices that software sees in an accelerator [1].
         visible: variable that says which devices of a host a server may use.
+        drafts: tokens that the model's own MTP layers draft a step, 0 for none [token].
     """
 
     model: str
@@ -90,6 +92,7 @@ class Launch:
     servers: tuple[Server, ...]
     ranks: int = 1
     visible: str = "CUDA_VISIBLE_DEVICES"
+    drafts: int = 0
 
 
 def _memory_reason(server: Server, gigabyte: float = 1e9) -> str:
@@ -123,6 +126,31 @@ def _copy_flags(server: Server, engine: str) -> list[Flag]:
     return [
         ("--enable-eplb", "", reason),
         ("--ep-num-redundant-experts", str(server.copies), "How many copies."),
+    ]
+
+
+def _draft_flags(launch: Launch, server: Server, engine: str) -> list[Flag]:
+    """Flags for drafts by the model's MTP layers; prefill servers need them too, for the KV of those layers."""
+    if not launch.drafts:
+        return []
+    tokens = f"{launch.drafts} token{'' if launch.drafts == 1 else 's'}"
+    reason = f"The model's own MTP layer drafts {tokens} a step."
+    if server.role == "prefill":
+        reason = (
+            "The decode servers draft with the model's MTP layer, whose KV of the prompt comes from here."
+        )
+    if engine == "vllm":
+        config = f'{{"method":"mtp","num_speculative_tokens":{launch.drafts}}}'
+        return [("--speculative-config", config, reason)]
+    return [
+        ("--speculative-algorithm", "EAGLE", reason + " SGLang runs MTP under this name."),
+        ("--speculative-num-steps", str(launch.drafts), "One draft after the other."),
+        ("--speculative-eagle-topk", "1", "One candidate for each: a chain, no tree."),
+        (
+            "--speculative-num-draft-tokens",
+            str(launch.drafts + 1),
+            "Tokens to verify: the drafts and one before.",
+        ),
     ]
 
 
@@ -163,6 +191,7 @@ def vllm_flags(launch: Launch, server: Server) -> list[Flag]:
         ("--max-model-len", str(launch.context_tokens), _context_reason(launch)),
         ("--gpu-memory-utilization", f"{server.memory_share:.2f}", _share_reason(launch, server)),
         *_format_flags(launch, "vllm"),
+        *_draft_flags(launch, server, "vllm"),
     ]
     if launch.prefix_share > 0.0:
         flags.append(("--enable-prefix-caching", "", _prefix_reason(launch)))
@@ -213,6 +242,7 @@ def sglang_flags(launch: Launch, server: Server) -> list[Flag]:
         ("--context-length", str(launch.context_tokens), _context_reason(launch)),
         ("--mem-fraction-static", f"{static:.2f}", kept),
         *_format_flags(launch, "sglang"),
+        *_draft_flags(launch, server, "sglang"),
     ]
     if launch.prefix_share <= 0.0:
         flags.append(("--disable-radix-cache", "", _NO_PREFIX))

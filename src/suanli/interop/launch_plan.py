@@ -64,14 +64,23 @@ def launch_plan(searched: Search, row: Row, config: Mapping[str, Any]) -> Launch
         kv=ready.precision.kv,
         context_tokens=math.ceil(question.isl + question.osl),
         prefix_share=question.prefix_share,
-        expected=_expected(searched, row),
+        expected=_expected(searched, row, _drafts(ready, row)),
         servers=tuple(
             _server(evaluator.memory(p.placement, p.role, p.requests), ready, p, question.isl)
             for p in row.pools
         ),
         ranks=evaluator.whole.ranks,
         visible=visible,
+        drafts=_drafts(ready, row),
     )
+
+
+def _drafts(ready: Engine, row: Row) -> int:
+    """Drafts a step by the model's own layers; 0 without such, or with stages, in which SGLang does not draft."""
+    # sgl-project/sglang pull request 31139: speculative decoding with pipeline stages is being written.
+    staged = any(pool.placement.pp > 1 for pool in row.pools)
+    drafts = math.floor(ready.serving.values.draft_tokens)
+    return 0 if staged or ready.model.mtp is None else drafts
 
 
 def _host_chips(chip: str) -> int:
@@ -107,7 +116,8 @@ def _server(memory: Any, ready: Engine, pool: Pool, isl: float) -> Server:
     )
 
 
-def _expected(searched: Search, row: Row) -> tuple[str, ...]:
+def _expected(searched: Search, row: Row, started: int) -> tuple[str, ...]:
+    """Lines on what to expect; `started` are the drafts that flags of the script switch on."""
     question, wanted = searched.question, searched.objectives
     goals = [
         f"{name} {digits(seen * 1e3, 3)} ms"
@@ -126,8 +136,11 @@ def _expected(searched: Search, row: Row) -> tuple[str, ...]:
         )
         lines.append("  exchange of their own, and quantised checkpoints are made with their tools.")
     drafts = question.options.get("mtp_draft", 0.0)
-    if drafts:
+    if drafts and not started:
         lines.append(
-            f"  Drafts: {drafts:g} a step are expected; switch speculative decoding on with your engine's flags."
+            f"  Drafts: {drafts:g} a step are expected, for which this script has no flags: the model has no MTP layer,"
+        )
+        lines.append(
+            "  or its layers are in stages. Switch speculative decoding on with your engine's flags."
         )
     return tuple(lines)

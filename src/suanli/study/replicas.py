@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,8 @@ class Deployment:
         host_bytes_per_s: link to host memory of one replica, for swapping and the host tier [byte/s].
         notes: what the user should know.
         framework: whose constants count.
+        power_error: 90 % band of the power of chips as a relative error; 0 where power is unavailable [1].
+        tdp_w: {pool: TDP of all chips of a replica}, of those whose power is known [W].
     """
 
     pools: dict[str, Physics]
@@ -51,6 +54,8 @@ class Deployment:
     host_bytes_per_s: float
     notes: tuple[str, ...]
     framework: str
+    power_error: float = 0.0
+    tdp_w: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def main(self) -> Physics:
@@ -116,7 +121,8 @@ def _operators(
     if scenario.llm.mtp:
         rate = _nominal(facts.assume("serving", "mtp_acceptance", scenario.llm.mtp_acceptance))
         accepted = {"mtp_acceptance": rate}
-    pools, notes = {}, [*made.formats.changes]
+    pools, notes, tdp_w = {}, [*made.formats.changes], {}
+    power, error_of_power = PowerModel(facts.catalog), 0.0
     for name, role, engine, asked in roles:
         question = replace(asked, options={**asked.options, **accepted})
         try:
@@ -124,7 +130,10 @@ def _operators(
         except InfeasibleError as error:
             raise InfeasibleError(f"serving.{name}: {error}; use more chips or narrower weights") from None
         try:
-            found = _powered(found, engine, question, role, PowerModel(facts.catalog))
+            found = _powered(found, engine, question, role, power)
+            law = power.chip(question.chip)
+            error_of_power = max(error_of_power, law.error)
+            tdp_w[name] = law.tdp_w * engine.placement.chips / question.chip.ranks
         except NoDataError as error:
             notes.append(f"Power is unavailable: {error}")
         pools[name] = found
@@ -132,7 +141,8 @@ def _operators(
     used = ready.decode.serving
     name = "any framework" if used.framework == "*" else used.framework
     version = "" if used.version == "*" else f" {used.version}"
-    return _joined(facts, made, pools, tuple(dict.fromkeys(notes)), f"{name}{version}")
+    joined = _joined(facts, made, pools, tuple(dict.fromkeys(notes)), f"{name}{version}")
+    return replace(joined, power_error=error_of_power, tdp_w=tdp_w)
 
 
 def _powered(found: Physics, engine: Engine, question: Point, role: Role, power: PowerModel) -> Physics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from suanli.catalog import Catalog
 from suanli.demand.traces import Trace
-from suanli.errors import InputError, NoDataError
+from suanli.errors import InfeasibleError, InputError, NoDataError
 from suanli.memory.tiers import Tier, TierUse, run_cost_usd
 from suanli.serving.sim import Cluster, Outcome, simulate
 from suanli.serving.sim.goodput import Goodput, find_goodput
@@ -173,14 +174,23 @@ def metrics(outcome: Outcome, ttft_s: float | None, tpot_s: float | None) -> dic
 
 
 def banded(
-    found: dict[str, dict[str, Any]], ends: Sequence[dict[str, dict[str, Any]]], ttft_factor: float
+    found: dict[str, dict[str, Any]],
+    ends: Sequence[dict[str, dict[str, Any]]],
+    ttft_factor: float,
+    power_error: float = 0.0,
+    top_w: float = math.inf,
 ) -> dict[str, dict[str, Any]]:
     """Return metrics with bands: from the runs at both ends of the step times, TTFT at least by its own factor.
+
+    Power and energy are as uncertain as the power model besides, which has nothing to do with step times: the
+    logarithms of both half-widths add in quadrature.
 
     Args:
         found: metrics at nominal times.
         ends: metrics at both ends of the band.
         ttft_factor: 90 % band of a lone request's TTFT as a factor [1].
+        power_error: 90 % band of the power of chips as a relative error [1].
+        top_w: TDP of all chips, above which their mean power cannot lie [W].
     """
     wide = {}
     for name, entry in found.items():
@@ -191,11 +201,39 @@ def banded(
         low, high = min(values), max(values)
         if name.startswith("sim.ttft"):
             low, high = min(low, values[0] / ttft_factor), max(high, values[0] * ttft_factor)
+        if name in _POWER:
+            low, high = _with_error(values[0], low, high, power_error)
+        if name == "sim.power_mean":
+            high = max(min(high, top_w), values[0])
         wide[name] = entry | ({"low": low, "high": high} if low < high else {})
     return wide
 
 
 _EXACT = ("sim.requests",)
+_POWER = ("sim.power_mean", "sim.energy_per_output_token")
+
+
+def _with_error(value: float, low: float, high: float, error: float) -> tuple[float, float]:
+    down, up = (math.hypot(math.log(ratio), math.log1p(error)) for ratio in (value / low, high / value))
+    return value * math.exp(-down), value * math.exp(up)
+
+
+def rate_at_end(at_rate: Callable[[float], Trace], run: Callable[[Trace], Outcome], **search: Any) -> float:
+    """Return the largest rate within the objectives at one end of the step times [1/s].
+
+    It is 0 where not even requests on their own meet them, infinity where the trace is too short to miss them.
+
+    Args:
+        at_rate: makes the trace of a rate.
+        run: simulates it at that end.
+        search: further arguments of `find_goodput`.
+    """
+    try:
+        return find_goodput(at_rate, run, **search).rate_per_s
+    except InfeasibleError:
+        return 0.0
+    except InputError:
+        return math.inf
 
 
 def tier_uses(outcome: Outcome, cluster: Cluster, kv_bytes_per_token: float, life_s: float) -> list[TierUse]:
@@ -277,6 +315,7 @@ __all__ = [
     "find_goodput",
     "handled",
     "metrics",
+    "rate_at_end",
     "run_on",
     "tier_uses",
     "tiers_of",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from suanli import __version__
+from suanli.study.deployment.rent import HourlyCost
 from suanli.study.deployment.request import Interval
 from suanli.study.deployment.solve import Deployments
 from suanli.study.recommend import words
@@ -65,22 +67,35 @@ class Recommendation:
     def scope(self) -> str:
         """How much was searched, in one line."""
         layouts = sum(field.tried for field in self.search.fields)
+        meet = "meets" if self.met == 1 else "meet"
         return (
-            f"{layouts} {'layout' if layouts == 1 else 'layouts'}, {self.tried:,} deployments at all loads, "
-            f"{self.met:,} meet the objectives, {self.on_front} on the Pareto front."
+            f"{words.count(layouts, 'layout')}, {words.count(self.tried, 'deployment')} at all loads, "
+            f"{self.met:,} {meet} the objectives, {self.on_front:,} on the Pareto front."
+        )
+
+    @property
+    def rows_words(self) -> str:
+        """How many rows stand for the front: "40 rows", with the points of the front where those are more."""
+        rows = words.count(len(self.front), "row")
+        return (
+            rows if self.on_front == len(self.front) else f"{rows} for {self.on_front:,} points of the front"
         )
 
     def selection(self, count: int) -> list[Row]:
-        """Return some rows of the front, spread over it; first, last and best among them.
+        """Return rows of the front, spread over it; first, last and best among them.
 
         Args:
-            count: how many at most, at least 3 [1].
+            count: how many, at least 3; all where there are no more [1].
         """
         last = len(self.front) - 1
         if last < count:
             return list(self.front)
-        chosen = {round(index * last / (count - 2)) for index in range(count - 1)}
-        return [row for index, row in enumerate(self.front) if index in chosen or row is self.best]
+        chosen = [round(index * last / (count - 1)) for index in range(count)]
+        best = next(index for index, row in enumerate(self.front) if row is self.best)
+        if best not in chosen:
+            nearest = min(chosen[1:-1], key=lambda index: abs(index - best))
+            chosen[chosen.index(nearest)] = best
+        return [self.front[index] for index in sorted(chosen)]
 
     def cells(self, row: Row) -> tuple[str, ...]:
         """Return a row of the table."""
@@ -91,7 +106,10 @@ class Recommendation:
         return [
             ("Best", words.best_lines(self.best)),
             ("Why", words.why_lines(list(self.rivals), self.several)),
-            ("Limits", words.limit_lines(list(self.bindings), self.best.available)),
+            (
+                "Limits",
+                words.limit_lines(list(self.bindings), self.best.available, self.search.question.limit.kind),
+            ),
         ]
 
     def notes(self) -> list[str]:
@@ -172,7 +190,7 @@ def row_document(row: Row) -> dict[str, Any]:
             | {"requests": pool.requests, "capacity": pool.capacity, "use": pool.use}
             for pool in row.pools
         ],
-        "concurrency": row.requests,
+        "requests_in_flight": row.requests,
         "ttft_s": _number(row.ttft_s, main.get("ttft_s")),
         "tpot_s": _number(row.tpot_s, main.get("tpot_s")),
         "tokens_per_s_per_user": row.tokens_per_s_per_user,
@@ -221,7 +239,7 @@ def recommend(question: Question, deployments: Deployments | None = None) -> Rec
     described = rows(searched, known, found, [best, *(at for at in shown if at != best)])
     by_index = dict(zip([best, *(at for at in shown if at != best)], described, strict=True))
     chips = [field.evaluator.point.chip.id for field in searched.fields]
-    costs = [(chip, known.cost(chip)) for chip in chips]
+    costs = {chip: known.cost(chip) for chip in chips}
     return Recommendation(
         search=searched,
         best=by_index[best],
@@ -236,10 +254,24 @@ def recommend(question: Question, deployments: Deployments | None = None) -> Rec
             f"{chip}: {cost.usd_per_s.value * 3600:.2f} USD/h a chip, {cost.basis}"
             if cost
             else f"{chip}: none on record"
-            for chip, cost in costs
+            for chip, cost in costs.items()
         ),
-        remarks=tuple(_remarks(question, known)),
+        remarks=(*_remarks(question, known), *_price_remarks(costs)),
     )
+
+
+def _price_remarks(costs: Mapping[str, HourlyCost | None]) -> Iterator[str]:
+    """Whether chips of one answer are priced on different bases, such as a market's rent and an own purchase."""
+    kinds: dict[str, list[str]] = {}
+    for chip, cost in costs.items():
+        if cost is not None:
+            kinds.setdefault(re.split("[,:]", cost.basis)[0], []).append(chip)
+    if len(kinds) > 1:
+        told = ", ".join(f"{' and '.join(names)}: {kind}" for kind, names in kinds.items())
+        yield (
+            f"Prices are on different bases ({told}): USD of one chip do not compare with those of another; "
+            "give prices of your own with --catalog."
+        )
 
 
 def _remarks(question: Question, known: Deployments) -> Iterator[str]:

@@ -85,7 +85,7 @@ def read_limit(chips: int | None, budget: str | None, power: str | None) -> Limi
         what = "none is given" if not named else f"{' and '.join(named)} are given"
         raise InputError(f"Give exactly one of --chips N, --budget AMOUNT and --power AMOUNT; {what}.")
     if chips is not None:
-        found = Limit("chips", float(chips), f"{chips} chips")
+        found = Limit("chips", float(chips), f"{chips} chip{'' if chips == 1 else 's'}")
     elif budget is not None:
         found = _money(budget)
     else:

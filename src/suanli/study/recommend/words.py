@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suanli.study.deployment.request import Interval
 from suanli.study.recommend.constraints import Binding
-from suanli.study.recommend.question import Question
+from suanli.study.recommend.question import LimitKind, Question
 from suanli.study.recommend.rows import Row
 from suanli.study.recommend.search import Search
 from suanli.study.recommend.why import Rival
@@ -17,9 +17,21 @@ _LIMITS = {
     "framework": "framework's limit of running requests",
     "chips": "chips",
 }
+# What sets the number of chips, by the kind of limit.
+_SUPPLY = {
+    "chips": "number of chips",
+    "price": "budget",
+    "rent": "budget",
+    "power": "power",
+}
 _LEAST = 0.005
 # Below so many chips a quarter more is none.
 FEW = 4
+
+
+def count(number: float, noun: str) -> str:
+    """Print a number of things: "1 chip", "2,048 chips"."""
+    return f"{number:,.0f} {noun}{'' if round(number) == 1 else 's'}"
 
 
 def seconds(value: float) -> str:
@@ -76,26 +88,29 @@ def banded(found: Interval | None, unit: str, scale: float = 1.0) -> str:
 def best_lines(row: Row) -> list[str]:
     """What the best deployment is and reaches, with 90 % bands where they are known."""
     used = (
-        f"{row.chips:,} of {row.available:,} chips"
+        f"{row.chips:,} of {count(row.available, 'chip')}"
         if row.chips < row.available
         else f"all {row.chips:,} chips"
+        if row.chips > 1
+        else "1 chip"
     )
     found = {} if row.main is None else row.main.quantities
     main = row.pools[-1]
-    lines = [f"{row.shape} ({row.mode}, {used}), {row.requests:,.0f} requests in flight."]
+    lines = [f"{row.shape} ({row.mode}, {used}), {count(row.requests, 'request')} in flight."]
     speed = f"{banded(found.get('output_tokens_per_s'), 'tok/s')}, TPOT {banded(found.get('tpot_s'), 'ms', 1e3)}, TTFT "
     if len(row.pools) == 1:
         lines.append(f"{speed}{banded(found.get('ttft_s'), 's')}.")
-        lines.append(f"Each replica runs {main.requests:,.0f} requests.")
+        lines.append(f"Each replica runs {count(main.requests, 'request')}.")
     else:
         before = row.pools[0]
         prompt = row.answers[0].quantities.get("ttft_s") if row.answers else None
         rest = f"computing {banded(prompt, 's')}, the rest queue and transfer of KV"
         lines.append(f"{speed}{digits(row.ttft_s, 3)} s: {rest}.")
-        prompts = f"{before.requests:,.0f} prompt{'s' if before.requests > 1 else ''} at a time"
+        # Every stage of a pipeline works on prompts of its own.
+        stage = "in each of its stages " if before.placement.pp > 1 else ""
         lines.append(
-            f"Each decode replica runs {main.requests:,.0f} requests; each prefill replica computes {prompts} "
-            f"and is busy {before.use:.0%} of the time."
+            f"Each decode replica runs {count(main.requests, 'request')}; each prefill replica computes "
+            f"{count(before.requests, 'prompt')} at a time {stage}and is busy {before.use:.0%} of the time."
         )
     money, energy = banded(row.usd_per_mtok, "USD/Mtok"), banded(row.j_per_token, "J/token")
     where = "of the device itself" if row.device else "at the servers' AC input"
@@ -118,19 +133,22 @@ def _why(rival: Rival, several: bool) -> str:
         verb = "takes" if rival.setback in ("attention", "host") else "take"
         return f"{said}; {rival.setback} {verb} {its} ms of chip time {each}, {best} in the best."
     if row.chips < row.available:
-        return f"{said}; {row.available - row.chips} chips stay idle."
+        idle = row.available - row.chips
+        return f"{said}; {count(idle, 'chip')} {'stays' if idle == 1 else 'stay'} idle."
     return f"{said}; stopped by the {_LIMITS[rival.stopped]}." if rival.stopped else f"{said}."
 
 
-def limit_lines(bindings: list[Binding], chips: int) -> list[str]:
+def limit_lines(bindings: list[Binding], chips: int, limit: LimitKind = "chips") -> list[str]:
     """What binds the best, what more of each constraint brings, and what would bind next.
 
     Args:
         bindings: its constraints, the most valuable first.
         chips: chips that the limit allows [1].
+        limit: kind of the limit, which sets the number of chips.
     """
+    supply = _SUPPLY[limit]
     worth = [one for one in bindings if one.gain >= _LEAST and one.name != "chips"]
-    lines = [f"Binding: the {_LIMITS[worth[0].name]}." if worth else "Binding: the number of chips alone."]
+    lines = [f"Binding: the {_LIMITS[worth[0].name]}." if worth else f"Binding: the {supply} alone."]
     for one in bindings:
         if one.name == "chips":
             more = "A quarter more chips bring" if chips >= FEW else "One more chip brings"
@@ -140,7 +158,7 @@ def limit_lines(bindings: list[Binding], chips: int) -> list[str]:
             lines.append(f"{one.name}: {one.used:.0%} used; a quarter more of it brings nothing.")
             continue
         whole = "" if one.most is None else f", without it {one.most:.0%}"
-        then = f"the {_LIMITS[one.then]}" if one.then else "the number of chips"
+        then = f"the {_LIMITS[one.then]}" if one.then else f"the {supply}"
         lines.append(
             f"{one.name}: {one.used:.0%} used; a quarter more brings {one.gain:.0%}{whole}; next binds {then}."
         )
