@@ -162,7 +162,7 @@ def shares(ready: Engine, load: Load, found: Latency) -> Use:
         memory,
         link,
         busy=1.0 - np.clip(steps * host, 0.0, 0.9),
-        # Stages of a pipeline work on parts of the batch at a time.
-        step_floor_s=np.maximum(decode[0], decode[1]) / pp,
+        # Stages of a pipeline work on parts of the batch at a time; a step that decodes has a whole sequence.
+        step_floor_s=np.maximum(decode[0], decode[1]) / np.minimum(batch, 1.0) / pp,
         prompt_floor_s=np.asarray(prompts[0] / pp),
     )
